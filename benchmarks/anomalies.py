@@ -41,23 +41,23 @@ def one_class(
     unusual = test.labels != label
     model = isthmus.train(normal, recipe="features", precision="float32", seed=0, **SETTINGS)
     readout = readouts.fit_extractor(model, normal)
-    found: dict[str, float] = {}
+    aurocs: dict[str, float] = {}
     for kind in kinds:
         detector = anomalies.fit_detector(model, readout, normal, kind, false_alarms=0.01)
         scores = anomalies.score(model, readout, detector, test)
-        found[kind] = float(roc_auc_score(unusual, scores))
+        aurocs[kind] = float(roc_auc_score(unusual, scores))
         if kind == "density":
             flagged = scores > detector.threshold
-            found["false alarms at 1 %"] = float(flagged[~unusual].mean())
-            found["found at 1 %"] = float(flagged[unusual].mean())
+            aurocs["false alarms at 1 %"] = float(flagged[~unusual].mean())
+            aurocs["found at 1 %"] = float(flagged[unusual].mean())
     size = (train.shape or (28, 28, 1))[:2]
-    first, second = (torch.from_numpy(pixel_vectors(one, size)) for one in (normal, test))
+    first, second = (torch.from_numpy(pixel_vectors(images, size)) for images in (normal, test))
     pca = principal_subspace([first], 32)
     error = (pca.decode(pca.encode(second)) - second).square().mean(1)
-    found["PCA 32 reconstruction"] = float(roc_auc_score(unusual, error.numpy()))
+    aurocs["PCA 32 reconstruction"] = float(roc_auc_score(unusual, error.numpy()))
     distance, _ = nearest(second.numpy(), first.numpy(), 1)
-    found["nearest pixels"] = float(roc_auc_score(unusual, distance[:, 0]))
-    return found
+    aurocs["nearest pixels"] = float(roc_auc_score(unusual, distance[:, 0]))
+    return aurocs
 
 
 def some(images: ImageSet, most: int | None) -> ImageSet:
@@ -73,23 +73,25 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="at most so many per class")
     parser.add_argument("--classes", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--scores", nargs="+", default=["density"], choices=get_args(anomalies.Kind))
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    for name in asked.names:
-        train, test = (some(isthmus.read(f"{name}:{part}"), asked.images) for part in ("train", "test"))
-        path = asked.out / f"{name}-anomalies.json"
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        for label in asked.classes:
-            if str(label) in found:
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names:
+        train, test = (some(isthmus.read(f"{name}:{part}"), arguments.images) for part in ("train", "test"))
+        path = arguments.out / f"{name}-anomalies.json"
+        results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        for label in arguments.classes:
+            if str(label) in results:
                 continue
             start = time.monotonic()
-            found[str(label)] = one_class(train, test, label, asked.scores)
-            found[str(label)]["seconds"] = round(time.monotonic() - start, 1)
-            write_text(path, json.dumps(found, indent=1))
-            print(name, label, json.dumps(found[str(label)]), flush=True)
-        keys = [key for key in next(iter(found.values())) if key != "seconds"]
-        means = {key: round(100 * float(np.mean([one[key] for one in found.values()])), 2) for key in keys}
-        print(name, "means over", len(found), "classes:", json.dumps(means), flush=True)
+            results[str(label)] = one_class(train, test, label, arguments.scores)
+            results[str(label)]["seconds"] = round(time.monotonic() - start, 1)
+            write_text(path, json.dumps(results, indent=1))
+            print(name, label, json.dumps(results[str(label)]), flush=True)
+        keys = [key for key in next(iter(results.values())) if key != "seconds"]
+        means = {
+            key: round(100 * float(np.mean([result[key] for result in results.values()])), 2) for key in keys
+        }
+        print(name, "means over", len(results), "classes:", json.dumps(means), flush=True)
 
 
 if __name__ == "__main__":

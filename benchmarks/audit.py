@@ -27,9 +27,13 @@ from isthmus.reports.image_sheets import draw_image_rows
 
 def both(name: str, most: int | None) -> ImageSet:
     train, test = read(f"{name}:train"), read(f"{name}:test")
-    whole = joined((train, test), source=train.source, like=train)
-    whole = replace(whole, names=tuple(map(str, range(len(whole)))))
-    return whole if most is None else whole.subset(np.linspace(0, len(whole) - 1, most).astype(int))
+    joined_set = joined((train, test), source=train.source, like=train)
+    joined_set = replace(joined_set, names=tuple(map(str, range(len(joined_set)))))
+    return (
+        joined_set
+        if most is None
+        else joined_set.subset(np.linspace(0, len(joined_set) - 1, most).astype(int))
+    )
 
 
 def planted(images: ImageSet, count: int, seed: int) -> tuple[ImageSet, dict[str, list[tuple[int, int]]]]:
@@ -57,12 +61,12 @@ def main() -> None:
     parser.add_argument("--planted", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--out", help="write the result as JSON, and pictures of the set's own pairs")
-    asked = parser.parse_args()
-    images = both(asked.data, asked.images)
+    arguments = parser.parse_args()
+    images = both(arguments.data, arguments.images)
     began = time.process_time()
     own = find_duplicates(images)
     result: dict[str, object] = {
-        "data": asked.data,
+        "data": arguments.data,
         "images": len(images),
         "own_exact": len(own.exact),
         "own_near": len(own.near),
@@ -70,7 +74,7 @@ def main() -> None:
         "cpu_seconds": round(time.process_time() - began, 1),
     }
     print(json.dumps(result), flush=True)
-    if asked.out:
+    if arguments.out:
         pairs = own.near[:60]
         rows = []
         for start in range(0, len(pairs), 15):
@@ -81,22 +85,24 @@ def main() -> None:
                 ("", [images.image(p.second) for p in part]),
             ]
         if rows:
-            Path(f"{asked.out}.png").write_bytes(draw_image_rows(rows, columns=15))
-    known = {(pair.first, pair.second) for pair in own.pairs}
-    more, wanted = planted(images, asked.planted, asked.seed)
-    found = {(pair.first, pair.second) for pair in find_duplicates(more).pairs}
-    result["recall"] = {name: float(np.mean([p in found for p in pairs])) for name, pairs in wanted.items()}
-    source = {copy: original for pairs in wanted.values() for original, copy in pairs}
-    others = {tuple(sorted((source.get(a, a), source.get(b, b)))) for a, b in found}
-    beyond = {pair for pair in others if pair[0] != pair[1] and pair not in known}
+            Path(f"{arguments.out}.png").write_bytes(draw_image_rows(rows, columns=15))
+    own_pairs = {(pair.first, pair.second) for pair in own.pairs}
+    enlarged, planted_pairs = planted(images, arguments.planted, arguments.seed)
+    reported = {(pair.first, pair.second) for pair in find_duplicates(enlarged).pairs}
+    result["recall"] = {
+        name: float(np.mean([p in reported for p in pairs])) for name, pairs in planted_pairs.items()
+    }
+    source = {copy: original for pairs in planted_pairs.values() for original, copy in pairs}
+    others = {tuple(sorted((source.get(a, a), source.get(b, b)))) for a, b in reported}
+    beyond = {pair for pair in others if pair[0] != pair[1] and pair not in own_pairs}
     single = [result["recall"][name] for name in KINDS]  # type: ignore[index]
     result["recall_all_single"] = float(np.mean(single))
     result["unplanted_beyond_own"] = len(beyond)
     result["unplanted_per_1000"] = 1000 * (len(beyond) + len(own.near)) / len(images)
     result["cpu_seconds_planted"] = round(time.process_time() - began - float(result["cpu_seconds"]), 1)  # type: ignore[arg-type]
     print(json.dumps(result, indent=1))
-    if asked.out:
-        Path(f"{asked.out}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    if arguments.out:
+        Path(f"{arguments.out}.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

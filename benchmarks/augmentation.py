@@ -89,7 +89,11 @@ def few_labels(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, m
 
 
 def imbalance(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, model: Any) -> dict[str, Any]:
-    found: dict[str, list[list[float]]] = {"as it is": [], "balanced by code": [], "drawn equally often": []}
+    accuracies: dict[str, list[list[float]]] = {
+        "as it is": [],
+        "balanced by code": [],
+        "drawn equally often": [],
+    }
     usual = 500
     for seed in range(arguments.seeds):
         shots = {**dict.fromkeys(range(10), usual), SMALL_CLASS: usual // 100}
@@ -106,9 +110,9 @@ def imbalance(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, mo
             "drawn equally often": predictions(equally, test) == test.labels,
         }
         for way, hits in answers.items():
-            found[way].append([float(hits[test.labels == SMALL_CLASS].mean()), float(hits.mean())])
-        print("imbalance", seed, {way: values[-1] for way, values in found.items()}, flush=True)
-    return found
+            accuracies[way].append([float(hits[test.labels == SMALL_CLASS].mean()), float(hits.mean())])
+        print("imbalance", seed, {way: values[-1] for way, values in accuracies.items()}, flush=True)
+    return accuracies
 
 
 def written(values: list[float]) -> str:

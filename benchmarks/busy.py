@@ -49,22 +49,24 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--serve", nargs=2, metavar=("ROOT", "FOLDER"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.serve:
-        serve(*map(Path, asked.serve))
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(*map(Path, arguments.serve))
         return
-    loops = [int(n) for n in asked.loops.split(",") if n]
-    roots = {"": ROOT} | ({"against": asked.against.resolve()} if asked.against else {})
+    loops = [int(n) for n in arguments.loops.split(",") if n]
+    roots = {"": ROOT} | ({"against": arguments.against.resolve()} if arguments.against else {})
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         # The older checkout makes the inputs, which the newer one reads too.
         call(roots.get("against", ROOT), "-c", PREPARE, str(folder))
-        found = measure(roots, folder, asked.uses.split(","), asked.ways.split(","), loops, asked.turns)
-    for line in table(found, loops, against=bool(asked.against)):
+        seconds = measure(
+            roots, folder, arguments.uses.split(","), arguments.ways.split(","), loops, arguments.turns
+        )
+    for line in table(seconds, loops, against=bool(arguments.against)):
         print(line)
-    if asked.json:
-        rows = [{"use": u, "way": w, "condition": c, "seconds": s} for (u, w, c), s in found.items()]
-        asked.json.write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=1))
+    if arguments.json:
+        rows = [{"use": u, "way": w, "condition": c, "seconds": s} for (u, w, c), s in seconds.items()]
+        arguments.json.write_text(json.dumps({"cpus": os.cpu_count(), "rows": rows}, indent=1))
 
 
 def measure(
@@ -76,17 +78,17 @@ def measure(
     turns: int,
 ) -> Seconds:
     """Seconds of every use in every way: idle with each checkout, and beside loops, also on one thread."""
-    found: Seconds = {}
-    one = {"ISTHMUS_THREADS": "1"}
+    runs_by_case: Seconds = {}
+    environment = {"ISTHMUS_THREADS": "1"}
     with ExitStack() as stack:
         runs: dict[tuple[str, str], Callable[[str], float]] = {}
         for name, root in roots.items():
             runs["shell", name] = shell(root, folder)
             if "python" in ways:
                 runs["python", name] = stack.enter_context(server(root, folder))
-        runs["shell", "one"] = shell(ROOT, folder, one)
+        runs["shell", "one"] = shell(ROOT, folder, environment)
         if "python" in ways:
-            runs["python", "one"] = stack.enter_context(server(ROOT, folder, one))
+            runs["python", "one"] = stack.enter_context(server(ROOT, folder, environment))
         for way in ways:
             # The first call reads files that later ones, and processes with one thread, find in memory.
             for name in roots if way == "shell" else ("one", *roots):
@@ -104,13 +106,13 @@ def measure(
                                 print(
                                     f"{use} {way} {condition}: {seconds:.3f} s", file=sys.stderr, flush=True
                                 )
-                                found.setdefault((use, way, condition), []).append(seconds)
-    return found
+                                runs_by_case.setdefault((use, way, condition), []).append(seconds)
+    return runs_by_case
 
 
-def table(found: Seconds, loops: Sequence[int], *, against: bool) -> Iterator[str]:
+def table(runs_by_case: Seconds, loops: Sequence[int], *, against: bool) -> Iterator[str]:
     """Lines: idle seconds and ratios."""
-    middle = {key: statistics.median(seconds) for key, seconds in found.items()}
+    middle = {key: statistics.median(seconds) for key, seconds in runs_by_case.items()}
     titles = ["use", "way", "idle s", *(["idle / other"] if against else [])]
     for count in loops:
         titles += [f"{count} loops / idle", f"{count} loops / one thread"]

@@ -77,8 +77,8 @@ class Measured:
 def measured(model: Autoencoder, data: str = "mnist", corruption: axes.Corruption | None = None) -> Measured:
     images = test_set(data)
     use, error, codes = CodeUse(model, len(images)), 0.0, []
-    for one in iter_passes(model, images, corruption=corruption or axes.NoCorruption(), seed=0):
-        use.add(one.trace, one.images.shape[-2] * one.images.shape[-1])
-        error += float((one.output - one.images).square().mean((1, 2, 3)).sum())
-        codes.append(one.trace.code.values.flatten(1))
+    for batch in iter_passes(model, images, corruption=corruption or axes.NoCorruption(), seed=0):
+        use.add(batch.trace, batch.images.shape[-2] * batch.images.shape[-1])
+        error += float((batch.output - batch.images).square().mean((1, 2, 3)).sum())
+        codes.append(batch.trace.code.values.flatten(1))
     return Measured(error / len(images), use, torch.cat(codes))

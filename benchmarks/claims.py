@@ -49,20 +49,20 @@ def sparse(bench: Bench) -> list[Line]:
         "l0": ("bottleneck=l0", "bottleneck.active=80"),
     }.items():
         model = bench.train("sparse", "256", (*SMALL, *settings))
-        found = measured(model)
-        numbers = found.use.metrics()
-        cost = found.mse / base - 1
+        scores = measured(model)
+        numbers = scores.use.metrics()
+        cost = scores.mse / base - 1
         lines.append(
             Line(
                 f"sparse ({kind})",
                 "at the plain code's error (within 2 %), at least 3 times fewer units that are not exactly 0",
                 f"{numbers['nonzero']:.1f} of 256 not 0, {numbers['dead_units']:.0f} never used; "
-                f"MSE {found.mse:.5f}, plain {base:.5f} ({cost:+.1%})",
+                f"MSE {scores.mse:.5f}, plain {base:.5f} ({cost:+.1%})",
                 numbers["nonzero"] <= 256 / 3 and cost <= 0.02,
                 {
                     "nonzero": numbers["nonzero"],
                     "dead_units": numbers["dead_units"],
-                    "mse": found.mse,
+                    "mse": scores.mse,
                     "plain_mse": base,
                 },
             )
@@ -164,9 +164,9 @@ def corrupted(bench: Bench) -> list[Line]:
         how = model.recipe.corruption
         before, after = measured(twin, corruption=how).mse, measured(model, corruption=how).mse
         gain = 10 * math.log10(before / after)
-        found = f"MSE {before:.5f} without the training on damage, {after:.5f} with it ({gain:+.1f} dB)"
+        sentence = f"MSE {before:.5f} without the training on damage, {after:.5f} with it ({gain:+.1f} dB)"
         claim = "better on damaged test images than its plain twin"
-        lines.append(Line(name, claim, found, after < before, {"twin_mse": before, "mse": after}))
+        lines.append(Line(name, claim, sentence, after < before, {"twin_mse": before, "mse": after}))
     return lines
 
 
@@ -181,20 +181,20 @@ def attention(bench: Bench) -> list[Line]:
     errors = {"model": 0.0, "twin": 0.0, "mean image": 0.0}
     hidden = 0.0
     for name, network in (("model", model), ("twin", twin)):
-        for one in iter_passes(network, test_set(), corruption=how, seed=0):
-            assert one.trace.corrupted.visible is not None
-            missing = (~one.trace.corrupted.visible).float()
-            errors[name] += float(((one.output - one.images).square() * missing).sum())
+        for batch in iter_passes(network, test_set(), corruption=how, seed=0):
+            assert batch.trace.corrupted.visible is not None
+            missing = (~batch.trace.corrupted.visible).float()
+            errors[name] += float(((batch.output - batch.images).square() * missing).sum())
             if name == "model":
-                errors["mean image"] += float(((mean - one.images).square() * missing).sum())
+                errors["mean image"] += float(((mean - batch.images).square() * missing).sum())
                 hidden += float(missing.sum())
     shares = {name: error / hidden for name, error in errors.items()}
-    found = ", ".join(f"{name} {value:.4f}" for name, value in shares.items())
+    sentence = ", ".join(f"{name} {value:.4f}" for name, value in shares.items())
     return [
         Line(
             "attention",
             "hidden patches (a quarter) are painted: error there at most half the mean image's",
-            f"MSE of hidden pixels: {found}",
+            f"MSE of hidden pixels: {sentence}",
             shares["model"] <= 0.5 * shares["mean image"] and shares["model"] < shares["twin"],
             {f"hidden_mse {name}": value for name, value in shares.items()},
         )
@@ -229,15 +229,15 @@ def adversarial(bench: Bench) -> list[Line]:
     model = bench.train("adversarial", "8", dense)
     prior = torch.randn(ROWS, 8, generator=torch.Generator().manual_seed(0))
     every = len(test_set()) // ROWS
-    found = {}
-    for name, one in (("plain, whitened", plain), ("adversarial", model)):
-        codes = measured(one).codes
-        if one is plain:  # a linear map is the least that any user of plain codes would do
+    distances = {}
+    for name, network in (("plain, whitened", plain), ("adversarial", model)):
+        codes = measured(network).codes
+        if network is plain:  # a linear map is the least that any user of plain codes would do
             codes = whitened(codes)
         rows = codes[::every][:ROWS]
-        found[name] = squared_mmd(rows, prior), nearest_neighbour_accuracy(rows, prior)
-    (mmd_plain, nn_plain), (mmd, nn) = found.values()
-    words = ", ".join(f"{name}: MMD² {m:.4f}, 1-NN {n:.3f}" for name, (m, n) in found.items())
+        distances[name] = squared_mmd(rows, prior), nearest_neighbour_accuracy(rows, prior)
+    (mmd_plain, nn_plain), (mmd, nn) = distances.values()
+    words = ", ".join(f"{name}: MMD² {m:.4f}, 1-NN {n:.3f}" for name, (m, n) in distances.items())
     costs = f"; MSE {measured(plain).mse:.5f} → {measured(model).mse:.5f}"
     return [
         Line(
@@ -276,29 +276,29 @@ def vae_gan(bench: Bench) -> list[Line]:
     images = some(test_set(data), ROWS)
     z = torch.randn(ROWS, 64, generator=torch.Generator().manual_seed(0))
     real = float(high_frequency_energy(images).mean())
-    kept, sampled, error, rows = {}, {}, {}, [("unseen images", columns(images))]
+    energies, sampled, error, rows = {}, {}, {}, [("unseen images", columns(images))]
     for name, model in models.items():
         with torch.no_grad():
             output = torch.cat([model.reconstruct_batch(part) for part in images.split(500)])
             samples = torch.cat([model.decode_batch(part, (28, 28)) for part in z.split(500)])
-        kept[name] = float(high_frequency_energy(output).mean()) / real
+        energies[name] = float(high_frequency_energy(output).mean()) / real
         sampled[name] = float(high_frequency_energy(samples).mean()) / real
         error[name] = measured(model, data).mse
         rows += [(f"{name}: reconstructions", columns(output)), (f"{name}: samples", columns(samples))]
     bench.out.mkdir(parents=True, exist_ok=True)
     (bench.out / "vae-gan.png").write_bytes(draw_image_rows(rows, columns=12))
-    sharper = abs(kept["vae-gan"] - 1) < 0.9 * abs(kept["variational"] - 1)
+    sharper = abs(energies["vae-gan"] - 1) < 0.9 * abs(energies["variational"] - 1)
     return [
         Line(
             "vae-gan",
             "a tenth nearer to the fine detail of real images than the variational twin; its error is stated",
-            f"energy above ¼ cycle per pixel, real = 1: reconstructions {kept['variational']:.2f} → "
-            f"{kept['vae-gan']:.2f}, samples {sampled['variational']:.2f} → {sampled['vae-gan']:.2f}; "
+            f"energy above ¼ cycle per pixel, real = 1: reconstructions {energies['variational']:.2f} → "
+            f"{energies['vae-gan']:.2f}, samples {sampled['variational']:.2f} → {sampled['vae-gan']:.2f}; "
             f"MSE {error['variational']:.5f} → {error['vae-gan']:.5f}",
             sharper,
             {
                 f"{kind} {name}": values[name]
-                for kind, values in (("kept", kept), ("sampled", sampled), ("mse", error))
+                for kind, values in (("kept", energies), ("sampled", sampled), ("mse", error))
                 for name in models
             },
         )

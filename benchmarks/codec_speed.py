@@ -95,9 +95,9 @@ def main() -> None:
         if peer is not None:
             peer.communicate()
     megapixels = image.shape[0] * image.shape[1] / 1e6
-    for name, found in runs.items():
-        if found:
-            rates = {key: f"{megapixels / median(run[key] for run in found):.2f}" for key in KEYS}
+    for name, coder_runs in runs.items():
+        if coder_runs:
+            rates = {key: f"{megapixels / median(run[key] for run in coder_runs):.2f}" for key in KEYS}
             print(f"{name}, {args.threads} threads, MP/s: {rates}")
     if runs["compressai"]:
         pairs = list(zip(runs["compressai"], runs["isthmus"], strict=True))

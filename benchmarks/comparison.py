@@ -24,12 +24,12 @@ def main() -> None:
     parser.add_argument("--recipes", default=",".join(RECIPES))
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    found = compare(options.data, options.recipes.split(","), seeds=options.seeds, minutes=options.minutes)
-    header, rows = found.rows()
+    result = compare(options.data, options.recipes.split(","), seeds=options.seeds, minutes=options.minutes)
+    header, rows = result.rows()
     print("|", " | ".join(header), "|\n|", " | ".join("---" for _ in header), "|", sep="")
     for row in rows:
         print("|", " | ".join("–" if cell is None else f"{cell}" for cell in row), "|", sep="")
-    write_bytes(options.picture, found.draw())
+    write_bytes(options.picture, result.draw())
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def measure(coder: Coder, paths: list[Path]) -> list[dict[str, float]]:
     torch.set_num_threads(1)
     rows = []
     for setting in coder.settings:
-        found: dict[str, list[float]] = {
+        scores: dict[str, list[float]] = {
             key: [] for key in ("bytes", "bpp", "psnr", "ms_ssim", "encode", "decode")
         }
         pixels = 0
@@ -149,17 +149,17 @@ def measure(coder: Coder, paths: list[Path]) -> list[dict[str, float]]:
             area = image.shape[0] * image.shape[1]
             pixels += area
             error = np.mean((image.astype(np.float64) - again) ** 2)
-            found["bytes"].append(len(data))
-            found["bpp"].append(8 * len(data) / area)
-            found["psnr"].append(10 * math.log10(255**2 / max(error, 1e-3)))
-            found["encode"].append(middle - start)
-            found["decode"].append(end - middle)
+            scores["bytes"].append(len(data))
+            scores["bpp"].append(8 * len(data) / area)
+            scores["psnr"].append(10 * math.log10(255**2 / max(error, 1e-3)))
+            scores["encode"].append(middle - start)
+            scores["decode"].append(end - middle)
             if ms_ssim_possible(*image.shape[:2]):
                 pair = [
                     torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() / 255 for a in (image, again)
                 ]
-                found["ms_ssim"].append(float(ms_ssim(pair[1], pair[0])))
-        row = {key: float(np.mean(values)) for key, values in found.items() if values}
+                scores["ms_ssim"].append(float(ms_ssim(pair[1], pair[0])))
+        row = {key: float(np.mean(values)) for key, values in scores.items() if values}
         row |= {"setting": setting, "pixels": pixels / len(paths)}
         rows.append(row)
         print(f"  {setting:g}: {row['bpp']:.3f} bpp, {row['psnr']:.2f} dB", file=sys.stderr, flush=True)
@@ -189,9 +189,9 @@ def peak(coder: Callable[[], Coder], paths: list[Path]) -> float | None:
 
 def run_all(args: argparse.Namespace) -> dict[str, Any]:
     pictures = [str(path) for path in images_in(args.folder, args.images)]
-    found = earlier(args.json, pictures)
+    results = earlier(args.json, pictures)
     for name in args.coders.split(","):
-        if name in found and name != "isthmus":
+        if name in results and name != "isthmus":
             continue
         if name == "jpeg-xl" and importlib.util.find_spec("pillow_jxl") is None:
             print("jpeg-xl is left out: pip install 'isthmus[bench]'", file=sys.stderr)
@@ -204,17 +204,17 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
             json.loads(subprocess.run([*command, *extra], check=True, stdout=subprocess.PIPE).stdout)
             for extra in ((), ("--peak",))
         ]
-        found[name] = {"points": outputs[0], "peak_mb": outputs[1]}
+        results[name] = {"points": outputs[0], "peak_mb": outputs[1]}
         if args.json:
-            Path(args.json).write_text(json.dumps({"images": pictures, "coders": found}, indent=1), "utf-8")
-    for entry in found.values():
+            Path(args.json).write_text(json.dumps({"images": pictures, "coders": results}, indent=1), "utf-8")
+    for entry in results.values():
         entry["bd_rate"] = {
-            f"{measured} against {other}": compared(entry["points"], found[other]["points"], measured)
+            f"{measured} against {other}": compared(entry["points"], results[other]["points"], measured)
             for other in ("jpeg", "webp")
-            if other in found
+            if other in results
             for measured in ("psnr", "ms_ssim")
         }
-    return found
+    return results
 
 
 def earlier(path: str | None, pictures: list[str]) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def compared(
         return None
 
 
-def show(found: dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     def percent(value: float | None) -> str:
         return "–" if value is None else f"{value:+.1f} %"
 
@@ -257,7 +257,7 @@ def show(found: dict[str, Any]) -> None:
     print("| coder | PSNR against JPEG | against WebP | MS-SSIM against JPEG | against WebP", end=" ")
     print("| encode | decode | MB |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, entry in found.items():
+    for name, entry in results.items():
         bd, rows = entry["bd_rate"], entry["points"]
         cells = [
             percent(bd.get(f"{measured} against {other}"))
@@ -268,12 +268,12 @@ def show(found: dict[str, Any]) -> None:
         print(f"| {name} | {' | '.join([*cells, speed(rows, 'encode'), speed(rows, 'decode'), memory])} |")
 
 
-def draw(found: dict[str, Any], path: str) -> None:
+def draw(results: dict[str, Any], path: str) -> None:
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
     for panel, key, label in zip(panels, ("psnr", "ms_ssim"), ("PSNR (RGB), dB", "MS-SSIM"), strict=True):
-        for name, entry in found.items():
+        for name, entry in results.items():
             rows = [row for row in entry["points"] if key in row]
             strong = {"linewidth": 2.5, "color": "black"} if name == "isthmus" else {"linewidth": 1.2}
             panel.plot([r["bpp"] for r in rows], [r[key] for r in rows], ".-", label=name, **strong)
@@ -307,10 +307,10 @@ def main() -> None:
         )
         print(json.dumps(result))
         return
-    found = run_all(args)
-    show(found)
+    results = run_all(args)
+    show(results)
     if args.plot:
-        draw(found, args.plot)
+        draw(results, args.plot)
 
 
 if __name__ == "__main__":

@@ -70,14 +70,14 @@ def main() -> None:
     paths = [file.path for file in list_images(args.folder).files]
     step = max(1, len(paths) // args.images)
     images = [centre(path, args.crop) for path in paths[::step][: args.images]]
-    found = {}
+    results = {}
     for effort in (0, *map(int, args.efforts.split(","))):
-        found[effort] = points, speed = curve(images, effort, args.model)
-        gained = "" if effort == 0 else f"{bd_rate(points, found[0][0]):+.2f} %, "
+        results[effort] = points, speed = curve(images, effort, args.model)
+        gained = "" if effort == 0 else f"{bd_rate(points, results[0][0]):+.2f} %, "
         shown = ", ".join(f"{bpp:.3f} bpp {psnr:.2f} dB" for bpp, psnr in points)
         print(f"effort {effort}: {gained}{speed:.2f} MP/s of processor time; {shown}", flush=True)
         if args.json:
-            Path(args.json).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+            Path(args.json).write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

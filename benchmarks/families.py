@@ -33,11 +33,11 @@ def main() -> None:
     for name in arguments.recipes or list(FAMILIES):
         row = Row(name, arguments.data, ("--recipe", name), "mse", 0.0, "")
         with tempfile.TemporaryDirectory() as folder:
-            found = run(row, MINUTES, 0, Path(folder))
-        share = found["mse"] / found["mean_image_mse"]
+            result = run(row, MINUTES, 0, Path(folder))
+        share = result["mse"] / result["mean_image_mse"]
         verdict = "clearly better" if share <= CLEARLY else "not clearly better"
         print(
-            f"| {name} | {found['mse']:.4f} | {found['mean_image_mse']:.4f} | {share:.2f} | {verdict} |",
+            f"| {name} | {result['mse']:.4f} | {result['mean_image_mse']:.4f} | {share:.2f} | {verdict} |",
             flush=True,
         )
 

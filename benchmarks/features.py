@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 SEEDS = range(5)
 CIFAR_TRAIN = 36_000
-SEEN = ("features", "pixels", "pca")
+FEATURE_SETS = ("features", "pixels", "pca")
 
 
 def parts(name: str) -> tuple[ImageSet, ImageSet]:
@@ -56,14 +56,14 @@ def step(folder: Path, name: str, what: str, work: Any) -> dict[str, Any]:
     """Do a piece of work once, and remember its numbers and seconds."""
     path = folder / f"{name}-{what}.json"
     if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        result: dict[str, Any] = json.loads(path.read_text())
+        return result
     start = time.monotonic()
-    found = work()
-    found["seconds"] = round(time.monotonic() - start, 1)
-    write_text(path, json.dumps(found, indent=1))
-    print(name, what, json.dumps(found), flush=True)
-    return found
+    result = work()
+    result["seconds"] = round(time.monotonic() - start, 1)
+    write_text(path, json.dumps(result, indent=1))
+    print(name, what, json.dumps(result), flush=True)
+    return result
 
 
 def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> None:
@@ -83,19 +83,19 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
     readout = readouts.read_extractor(model)
     assert readout is not None
 
-    for seen in SEEN:
+    for feature_set in FEATURE_SETS:
 
-        def classes(seen: str = seen) -> dict[str, Any]:
+        def classes(feature_set: str = feature_set) -> dict[str, Any]:
             few = FEW_LABELS if name != "cifar10" else 0
-            row = classify(model, readout, train, test, few=few, seen=[seen]).rows[0]
+            row = classify(model, readout, train, test, few=few, kinds=[feature_set]).rows[0]
             return row.to_dict()
 
-        step(folder, name, seen, classes)
+        step(folder, name, feature_set, classes)
     if name == "cifar10":
         return
 
     def vectors() -> dict[str, Any]:
-        rows = [readouts.extract_features(model, one, readout, compact=True) for one in (train, test)]
+        rows = [readouts.extract_features(model, images, readout, compact=True) for images in (train, test)]
         np.save(folder / f"{name}-compact.npy", np.concatenate(rows))
         return {"numbers": int(rows[0].shape[1])}
 
@@ -112,8 +112,8 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
                 if where is None or space == "umap":  # the other spaces are the same for every seed
                     where = reduce_dimensions(rows, 10, space=space, seed=seed)
                 scores.append(agreement(labels, cluster_vectors(where, 10, seed=seed).assigned))
-            means = {key: float(np.mean([one[key] for one in scores])) for key in scores[0]}
-            return means | {"deviation": float(np.std([one["accuracy"] for one in scores]))}
+            means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+            return means | {"deviation": float(np.std([score["accuracy"] for score in scores]))}
 
         step(folder, name, f"clusters-{space}", clusters)
 
@@ -124,10 +124,10 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("feature-results"))
     parser.add_argument("--images", type=int, help="at most so many of each set")
     parser.add_argument("--spaces", nargs="+", default=["spectral", "features"], help="also umap")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    for name in asked.names:
-        measure(name, asked.out, asked.images, asked.spaces)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names:
+        measure(name, arguments.out, arguments.images, arguments.spaces)
 
 
 if __name__ == "__main__":

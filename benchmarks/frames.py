@@ -70,7 +70,7 @@ def main() -> None:
             precision="bfloat16", out=path,
         )  # fmt: skip
     if NAME not in model.attachments:
-        codes = [encode_images(model, as_set(one)) for one in train]
+        codes = [encode_images(model, as_set(sequence)) for sequence in train]
         fit_dynamics(model, codes, steps=20 if arguments.quick else arguments.motion_steps)
         model.save(path)
     dropped = list(range(1, FRAMES - 1, 2))
@@ -83,20 +83,26 @@ def main() -> None:
     for way in ("straight", "learned"):
         if way == "learned":
             model.attachments[NAME] = learned
-        for one in test:
-            real, last = one[dropped], one[-NEXT:]
-            add(f"filled, {way} in the code", fill_frames(model, as_set(one), dropped)[dropped], real)
+        for sequence in test:
+            real, last = sequence[dropped], sequence[-NEXT:]
+            add(f"filled, {way} in the code", fill_frames(model, as_set(sequence), dropped)[dropped], real)
             if way == "learned":
-                add("foretold, learned in the code", predict_frames(model, as_set(one[:-NEXT]), NEXT), last)
-                add("reconstructed", np.asarray(model.reconstruct(one)), one)
-                blend = (one[[t - 1 for t in dropped]].astype(float) + one[[t + 1 for t in dropped]]) / 2
+                add(
+                    "foretold, learned in the code",
+                    predict_frames(model, as_set(sequence[:-NEXT]), NEXT),
+                    last,
+                )
+                add("reconstructed", np.asarray(model.reconstruct(sequence)), sequence)
+                blend = (
+                    sequence[[t - 1 for t in dropped]].astype(float) + sequence[[t + 1 for t in dropped]]
+                ) / 2
                 add("filled, frames blended", blend, real)
-                add("filled, frame before copied", one[[t - 1 for t in dropped]], real)
-                add("foretold, last frame copied", np.repeat(one[-NEXT - 1 : -NEXT], NEXT, 0), last)
-    found = {name: round(psnr(pairs), 2) for name, pairs in rows.items()}
-    found["training seconds"] = model.summary["seconds"]
-    print(json.dumps(found, indent=1))
-    (arguments.out / f"{arguments.recipe}.json").write_text(json.dumps(found, indent=1))
+                add("filled, frame before copied", sequence[[t - 1 for t in dropped]], real)
+                add("foretold, last frame copied", np.repeat(sequence[-NEXT - 1 : -NEXT], NEXT, 0), last)
+    results = {name: round(psnr(pairs), 2) for name, pairs in rows.items()}
+    results["training seconds"] = model.summary["seconds"]
+    print(json.dumps(results, indent=1))
+    (arguments.out / f"{arguments.recipe}.json").write_text(json.dumps(results, indent=1))
     shown = fill_frames(model, as_set(test[0]), dropped)
     write_frames(arguments.out / f"{arguments.recipe}.gif", np.concatenate([test[0], shown], 2), least=320)
 

@@ -100,13 +100,13 @@ def main() -> None:
         refined = read_prior(model, "flow")
         assert isinstance(refined, Flow)
         base["the mixture that the flow refines"] = sample_images(model, refined.base, arguments.count)
-    found = evaluate_generation(
+    result = evaluate_generation(
         model, f"{arguments.data}:test", count=500 if quick else arguments.count, priors=kinds[::-1],
         features=arguments.features, others=base | peers, say=lambda text: print(text, flush=True),
     )  # fmt: skip
-    print(format_table(*found.table()))
-    print(found.memory.ratio, found.memory.copied, found.features)
-    document = found.to_dict() | {"training_seconds": model.summary["seconds"], "prior_seconds": seconds}
+    print(format_table(*result.table()))
+    print(result.memory.ratio, result.memory.copied, result.features)
+    document = result.to_dict() | {"training_seconds": model.summary["seconds"], "prior_seconds": seconds}
     (arguments.folder / f"{arguments.data}.json").write_text(json.dumps(document, indent=1))
     for kind in kinds:
         sheet = arguments.folder / f"{arguments.data}-{kind}.png"

@@ -39,8 +39,8 @@ def crops(images: ImageSet, side: int, count: int) -> ImageSet:
     return ImageSet(np.stack(pixels), tuple(f"{i:05d}.png" for i in range(count)), source=images.source)
 
 
-def psnr(given: np.ndarray, seen: np.ndarray) -> float:
-    return -10 * math.log10(np.square((given.astype(float) - seen) / 255).mean())
+def psnr(target: np.ndarray, output: np.ndarray) -> float:
+    return -10 * math.log10(np.square((target.astype(float) - output) / 255).mean())
 
 
 def main() -> None:
@@ -72,12 +72,12 @@ def main() -> None:
     name = f"{Path(arguments.data).name}-{arguments.crop or model.size[0]}"
     write_images(arguments.out / f"{name}-new.png", made, force=True)
     some = images.stack(range(0, len(images), max(1, len(images) // 12)))[:12]
-    seen = np.asarray(model.reconstruct(some))
-    write_images(arguments.out / f"{name}-seen.png", np.concatenate([some, seen]), columns=12, force=True)
+    output = np.asarray(model.reconstruct(some))
+    write_images(arguments.out / f"{name}-seen.png", np.concatenate([some, output]), columns=12, force=True)
     strip = isthmus.interpolate(model, [some[0], some[1]], frames=9).pixels
     write_images(arguments.out / f"{name}-path.png", strip, columns=9, force=True)
     model.save(arguments.out / f"{name}.safetensors")
-    found = {
+    results = {
         "data": name,
         "images": len(images),
         "size": list(made.shape[1:]),
@@ -87,11 +87,11 @@ def main() -> None:
         "flow_steps": flow["steps"],
         "flow_seconds": flow["seconds"],
         "seconds_per_image_drawn": round(seconds / len(made), 3),
-        "psnr_of_reconstructions": round(psnr(some, seen), 2),
+        "psnr_of_reconstructions": round(psnr(some, output), 2),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    print(json.dumps(found, indent=1))
-    (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1))
+    print(json.dumps(results, indent=1))
+    (arguments.out / f"{name}.json").write_text(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

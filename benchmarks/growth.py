@@ -38,21 +38,21 @@ def main() -> None:
     parser.add_argument(
         "--measure", nargs=4, metavar=("HOW", "DATA", "CACHE", "STEPS"), help=argparse.SUPPRESS
     )
-    asked = parser.parse_args()
-    if asked.measure:
-        how, data, cache, steps = asked.measure
+    arguments = parser.parse_args()
+    if arguments.measure:
+        how, data, cache, steps = arguments.measure
         print(json.dumps(measure(how, data, cache, int(steps))))
         return
     rows = []
-    for count in map(int, asked.counts.split(",")):
+    for count in map(int, arguments.counts.split(",")):
         with tempfile.TemporaryDirectory() as place:
-            rows.append(size(count, Path(place), asked.steps))
+            rows.append(size(count, Path(place), arguments.steps))
             print(line(rows[-1]), flush=True)
-    told = verdict(rows)
-    print(told)
-    if asked.json:
-        Path(asked.json).write_text(
-            json.dumps({"rows": rows, "verdict": told, "cpu": os.cpu_count()}, indent=1)
+    text = verdict(rows)
+    print(text)
+    if arguments.json:
+        Path(arguments.json).write_text(
+            json.dumps({"rows": rows, "verdict": text, "cpu": os.cpu_count()}, indent=1)
         )
 
 

@@ -41,20 +41,20 @@ def main() -> None:
     parser.add_argument("--json")
     words = ("HOW", "DATA", "CACHE", "STEPS")
     parser.add_argument("--measure", nargs=4, metavar=words, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.measure:
-        how, data, cache, steps = asked.measure
+    arguments = parser.parse_args()
+    if arguments.measure:
+        how, data, cache, steps = arguments.measure
         print(json.dumps(measure(how, data, cache, int(steps))))
         return
-    print(f"| side | images | decode, MP/s | peak | open again | {asked.steps} steps | peak |")
+    print(f"| side | images | decode, MP/s | peak | open again | {arguments.steps} steps | peak |")
     print("|---" * 7 + "|")
     rows = []
-    for side in map(int, asked.sides.split(",")):
+    for side in map(int, arguments.sides.split(",")):
         with tempfile.TemporaryDirectory() as place:
-            rows.append(size(side, asked.megapixels * 1e6, Path(place), asked.steps))
+            rows.append(size(side, arguments.megapixels * 1e6, Path(place), arguments.steps))
         print(line(rows[-1]), flush=True)
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def size(side: int, pixels: float, place: Path, steps: int) -> dict[str, Any]:
@@ -70,9 +70,9 @@ def size(side: int, pixels: float, place: Path, steps: int) -> dict[str, Any]:
 
 
 def line(row: dict[str, Any]) -> str:
-    told, again, trained = row["decode"], row["open"], row["train"]
-    cells = [f"{row['side']}²", f"{row['images']:,}", f"{row['megapixels'] / told['seconds']:.1f}"]
-    cells += [f"{told['megabytes']:.0f} MB", f"{again['seconds']:.1f} s"]
+    decoded, reopened, trained = row["decode"], row["open"], row["train"]
+    cells = [f"{row['side']}²", f"{row['images']:,}", f"{row['megapixels'] / decoded['seconds']:.1f}"]
+    cells += [f"{decoded['megabytes']:.0f} MB", f"{reopened['seconds']:.1f} s"]
     cells += [f"{trained['seconds']:.1f} s", f"{trained['megabytes']:.0f} MB"]
     return f"| {' | '.join(cells)} |"
 

@@ -79,7 +79,7 @@ class Protocol:
 def read_deeppcb(folder: Path) -> Protocol:
     train, good, bad = (_pictures(folder / part) for part in ("train/good", "test/good", "test/bad"))
     # Boards are named NUMBER_test, their boxes NUMBER.
-    names = [f"{one.stem.removesuffix('_test')}.txt" for one in bad]
+    names = [f"{picture_path.stem.removesuffix('_test')}.txt" for picture_path in bad]
     lines = [(folder / "test/boxes" / name).read_text("utf-8").splitlines() for name in names]
     boxes = [[_box(line) for line in part if line.strip()] for part in lines]
     return Protocol(train, good, bad, boxes, [path.name for path in train])
@@ -125,19 +125,19 @@ def measure_maps(
 ) -> dict[str, Any]:
     """AUROC of the highest deviation from what held-out good pictures have at each place."""
     find = partial(segmentation_map, model, ensemble=ensemble)
-    statistics = PositionStatistics.fit(find(one) for one in _floats(held))
+    statistics = PositionStatistics.fit(find(picture) for picture in _floats(held))
     began = time.perf_counter()
-    maps = [statistics.normalise(find(one)) for part in (good, bad) for one in _floats(part)]
+    maps = [statistics.normalise(find(picture)) for part in (good, bad) for picture in _floats(part)]
     seconds = (time.perf_counter() - began) / len(maps)
-    scores = np.array([one.max() for one in maps])
-    found = {**_rank(scores, len(good)), "seconds per picture": seconds}
+    scores = np.array([score_map.max() for score_map in maps])
+    results = {**_rank(scores, len(good)), "seconds per picture": seconds}
     if any(boxes):
-        found |= _measure_places(maps[: len(good)], maps[len(good) :], boxes)
-    return found
+        results |= _measure_places(maps[: len(good)], maps[len(good) :], boxes)
+    return results
 
 
 def measure_scores(
-    model: Autoencoder, normal: ImageSet, seen: int, groups: list[str], good: ImageSet, bad: ImageSet
+    model: Autoencoder, normal: ImageSet, trained_count: int, groups: list[str], good: ImageSet, bad: ImageSet
 ) -> dict[str, Any]:
     """Each score of the product, and what `--score auto` chooses, at .01 false alarms.
 
@@ -146,12 +146,12 @@ def measure_scores(
         groups: of these.
     """
     extractor = read_extractor(model) or fit_extractor(model, normal)
-    rows = NormalRows(model, extractor, Pictures(normal), np.arange(seen))
-    plan = make_plan(groups, seed=0, used=np.arange(seen, len(normal)))
+    rows = NormalRows(model, extractor, Pictures(normal), np.arange(trained_count))
+    plan = make_plan(groups, seed=0, used=np.arange(trained_count, len(normal)))
     sizes = [normal.image(i).shape[:2] for i in range(len(normal))]
     candidates = list_candidates(model, extractor.reading.size, sizes, None, None)
     chosen, table = choose_parts(rows, candidates, plan, seed=0)
-    found: dict[str, Any] = {"planted defects, AUROC": table}
+    results: dict[str, Any] = {"planted defects, AUROC": table}
     kinds: tuple[Kind, ...] = ("segmentation", "levels", "density", "neighbour", "local")
     tried: dict[str, list[Part]] = {
         kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in kinds
@@ -162,44 +162,46 @@ def measure_scores(
         began = time.perf_counter()
         scores = np.concatenate([score(model, extractor, detector, part) for part in (good, bad)])
         flagged = scores > detector.threshold
-        found[name] = {
+        results[name] = {
             **_rank(scores, len(good)),
             "seconds per picture": (time.perf_counter() - began) / len(scores),
             "rate of the threshold": detector.false_alarms,
             "good flagged": float(flagged[: len(good)].mean()),
             "bad flagged": float(flagged[len(good) :].mean()),
         }
-    return found
+    return results
 
 
 def _measure_places(good: list[Picture], bad: list[Picture], boxes: list[list[Box]]) -> dict[str, Any]:
     marked = []
-    for one, own in zip(bad, boxes, strict=True):
-        inside = np.zeros(one.shape, bool)
+    for score_map, own in zip(bad, boxes, strict=True):
+        inside = np.zeros(score_map.shape, bool)
         for left, top, right, bottom in own:
             inside[top:bottom, left:right] = True
         marked.append(inside)
-    pixels = np.concatenate([one.ravel() for one in bad])
-    found: dict[str, Any] = {
-        "pixel AUROC": float(roc_auc_score(np.concatenate([one.ravel() for one in marked]), pixels))
+    pixels = np.concatenate([score_map.ravel() for score_map in bad])
+    results: dict[str, Any] = {
+        "pixel AUROC": float(
+            roc_auc_score(np.concatenate([score_map.ravel() for score_map in marked]), pixels)
+        )
     }
     for rate in FALSE_REGIONS:
         threshold = _threshold_of_regions(good, rate)
         touched = [
-            bool((one[top:bottom, left:right] > threshold).any())
-            for one, own in zip(bad, boxes, strict=True)
+            bool((score_map[top:bottom, left:right] > threshold).any())
+            for score_map, own in zip(bad, boxes, strict=True)
             for left, top, right, bottom in own
         ]
-        found[f"boxes touched at {rate:g} false regions"] = float(np.mean(touched))
-    return found
+        results[f"boxes touched at {rate:g} false regions"] = float(np.mean(touched))
+    return results
 
 
 def _threshold_of_regions(good: list[Picture], rate: float) -> float:
     """The lowest threshold above which good pictures have at most `rate` regions on average."""
-    low, high = 0.0, max(float(one.max()) for one in good)
+    low, high = 0.0, max(float(score_map.max()) for score_map in good)
     for _ in range(20):
         middle = (low + high) / 2
-        regions = np.mean([label(one > middle)[1] for one in good])
+        regions = np.mean([label(score_map > middle)[1] for score_map in good])
         low, high = (low, middle) if regions <= rate else (middle, high)
     return high
 
@@ -207,30 +209,30 @@ def _threshold_of_regions(good: list[Picture], rate: float) -> float:
 def measure_baselines(train: ImageSet, good: ImageSet, bad: ImageSet) -> dict[str, dict[str, float]]:
     """What needs no network: brightness, principal components and nearest pictures."""
     count = len(good)
-    parts = [list(_floats(one)) for one in (train, good, bad)]
+    parts = [list(_floats(images)) for images in (train, good, bad)]
     test = parts[1] + parts[2]
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     statistics: tuple[tuple[str, Callable[[Picture], float]], ...] = (
-        ("mean gray", lambda one: float(one.mean())),
-        ("5th percentile of gray", lambda one: float(np.percentile(one, 5))),
+        ("mean gray", lambda picture: float(picture.mean())),
+        ("5th percentile of gray", lambda picture: float(np.percentile(picture, 5))),
     )
     for name, measure in statistics:
-        usual = np.median([measure(one) for one in parts[0]])
-        values = np.array([measure(one) for one in test])
-        found[f"{name}, low"] = _rank(-values, count)
-        found[f"{name}, unusual"] = _rank(np.abs(values - usual), count)
-    known, new = (torch.stack([_small(one) for one in part]) for part in (parts[0], test))
-    subspace = principal_subspace([known], min(64, len(known) - 1))
+        usual = np.median([measure(picture) for picture in parts[0]])
+        values = np.array([measure(picture) for picture in test])
+        results[f"{name}, low"] = _rank(-values, count)
+        results[f"{name}, unusual"] = _rank(np.abs(values - usual), count)
+    normal_pictures, new = (torch.stack([_small(picture) for picture in part]) for part in (parts[0], test))
+    subspace = principal_subspace([normal_pictures], min(64, len(normal_pictures) - 1))
     error = (subspace.decode(subspace.encode(new)) - new).square().mean(1)
-    found["64 principal components"] = _rank(error.numpy(), count)
-    distance, _ = nearest(new.numpy(), known.numpy(), 1)
-    found["nearest picture"] = _rank(distance[:, 0], count)
-    return found
+    results["64 principal components"] = _rank(error.numpy(), count)
+    distance, _ = nearest(new.numpy(), normal_pictures.numpy(), 1)
+    results["nearest picture"] = _rank(distance[:, 0], count)
+    return results
 
 
 def _small(picture: Picture) -> torch.Tensor:
-    whole = torch.from_numpy(picture).permute(2, 0, 1)[None]
-    return torch.nn.functional.interpolate(whole, (PIXELS_SIDE, PIXELS_SIDE), mode="area").flatten()
+    picture_tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return torch.nn.functional.interpolate(picture_tensor, (PIXELS_SIDE, PIXELS_SIDE), mode="area").flatten()
 
 
 def _rank(scores: npt.NDArray[Any], good: int) -> dict[str, float]:
@@ -258,24 +260,24 @@ def main() -> None:
         "--model", help="a trained model instead of a training; it may have seen all of train"
     )
     parser.add_argument("--ensemble", action="store_true", help="also look at mirror images")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
-    protocol = PROTOCOLS[asked.protocol](asked.data)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    protocol = PROTOCOLS[arguments.protocol](arguments.data)
     rows, held_rows = protocol.divide()
     train, held = (isthmus.read([protocol.train[i] for i in part]) for part in (rows, held_rows))
     good, bad = isthmus.read(protocol.good), isthmus.read(protocol.bad)
     results: dict[str, Any] = {"baselines": measure_baselines(train, good, bad)}
     began, used = time.perf_counter(), time.process_time()
-    if asked.model:
-        model = isthmus.load(asked.model)
+    if arguments.model:
+        model = isthmus.load(arguments.model)
     else:
-        out = asked.out / f"{asked.protocol}-{asked.seed}.safetensors"
+        out = arguments.out / f"{arguments.protocol}-{arguments.seed}.safetensors"
         model = isthmus.train(
             train,
             recipe="defects",
-            settings=asked.settings,
-            minutes=asked.minutes,
-            seed=asked.seed,
+            settings=arguments.settings,
+            minutes=arguments.minutes,
+            seed=arguments.seed,
             augment_orientations=True,
             out=out,
             force=True,
@@ -284,14 +286,14 @@ def main() -> None:
             "seconds": time.perf_counter() - began,
             "processor seconds": time.process_time() - used,
         }
-    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=asked.ensemble)
+    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=arguments.ensemble)
     order = [*rows, *held_rows]
     normal = isthmus.read([protocol.train[i] for i in order])
     groups = [protocol.groups[i] for i in order]
     results["scores"] = measure_scores(model, normal, len(rows), groups, good, bad)
     results["peak memory, GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     text = json.dumps(results, indent=2)
-    write_text(asked.out / f"{asked.protocol}-{asked.seed}.json", text)
+    write_text(arguments.out / f"{arguments.protocol}-{arguments.seed}.json", text)
     print(text)
 
 

@@ -47,7 +47,7 @@ def psnr(image: Picture, clean: Picture) -> float:
 
 def measure(images: list[Picture], qualities: list[int], model: str | None) -> dict[int, dict[str, float]]:
     """Quality → PSNR of the JPEG file, of the restored image, and the least gain of an image."""
-    found = {}
+    results = {}
     for quality in qualities:
         rows = []
         for clean in images:
@@ -57,12 +57,12 @@ def measure(images: list[Picture], qualities: list[int], model: str | None) -> d
             )
             rows.append((psnr(coded, clean), psnr(restored, clean)))
         before, after = np.array(rows).T
-        found[quality] = {
+        results[quality] = {
             "jpeg": float(before.mean()),
             "restored": float(after.mean()),
             "least_gain": float((after - before).min()),
         }
-    return found
+    return results
 
 
 def read(folder: Path, count: int | None) -> list[Picture]:
@@ -91,9 +91,9 @@ def main() -> None:
     images = read(arguments.folder, arguments.images)
     record: dict[str, Any] = {"folder": arguments.folder.name, "images": len(images)}
     began = time.perf_counter()
-    kinds = {"gray": [to_luminance(one) if one.ndim == 3 else one for one in images]}
+    kinds = {"gray": [to_luminance(image) if image.ndim == 3 else image for image in images]}
     if not arguments.gray:
-        kinds["colour"] = [one for one in images if one.ndim == 3]
+        kinds["colour"] = [image for image in images if image.ndim == 3]
     for name, pictures in kinds.items():
         record[name] = measure(pictures, qualities, arguments.model)
         for quality, row in record[name].items():

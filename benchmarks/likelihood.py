@@ -57,8 +57,8 @@ def pythae(python: str, files: dict[str, Path], minutes: float, folder: Path) ->
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    found: dict[str, float] = json.loads(out.read_text())
-    return found
+    result: dict[str, float] = json.loads(out.read_text())
+    return result
 
 
 def main() -> None:

@@ -46,8 +46,8 @@ def train(words: list[str]) -> tuple[float, dict[str, Any]]:
         text=True,
     )
     seconds = time.monotonic() - began
-    found: dict[str, Any] = json.loads(done.stdout)
-    return seconds, found
+    result: dict[str, Any] = json.loads(done.stdout)
+    return seconds, result
 
 
 def measure(data: str, recipe: str, minutes: float, loops: int, more: list[str]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def measure(data: str, recipe: str, minutes: float, loops: int, more: list[str])
         with busy_loops(loops):
             wall, timed = train([*words, "--minutes", str(minutes)])
         _, counted = train([*words, "--steps", str(timed["steps"]), "--precision", timed["precision"]])
-    losses = [found["best"]["validation"] for found in (timed, counted)]
+    losses = [summary["best"]["validation"] for summary in (timed, counted)]
     return {
         "data": data,
         "recipe": recipe,
@@ -79,10 +79,10 @@ def main() -> None:
     parser.add_argument("--recipes", default="conv", help="with commas between them (default conv)")
     parser.add_argument("--loops", type=int, default=2, help="busy processes (default 2)")
     parser.add_argument("more", nargs="*", help="further words for `isthmus train`, after --")
-    asked = parser.parse_args()
-    for recipe in asked.recipes.split(","):
-        for minutes in map(float, asked.minutes.split(",")):
-            row = measure(asked.data, recipe, minutes, asked.loops, asked.more)
+    arguments = parser.parse_args()
+    for recipe in arguments.recipes.split(","):
+        for minutes in map(float, arguments.minutes.split(",")):
+            row = measure(arguments.data, recipe, minutes, arguments.loops, arguments.more)
             print(json.dumps(row), flush=True)
 
 

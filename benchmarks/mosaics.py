@@ -43,19 +43,19 @@ def mosaics(items: np.ndarray, side: int, *, seed: int) -> np.ndarray:
 def items_of(part: str) -> np.ndarray:
     import isthmus
 
-    found = isthmus.read(f"fashion-mnist:{part}")
-    return np.stack([np.asarray(found.image(i)).reshape(ITEM, ITEM) for i in range(len(found))])
+    images = isthmus.read(f"fashion-mnist:{part}")
+    return np.stack([np.asarray(images.image(i)).reshape(ITEM, ITEM) for i in range(len(images))])
 
 
 def trained(folder: Path, out: Path, *, minutes: float, settings: list[str]) -> None:
     """Train on mosaics of the training items; `out` is resumed where it is unfinished."""
     images = folder / "mosaics"
     images.mkdir(exist_ok=True)
-    for number, one in enumerate(mosaics(items_of("train"), TRAINING, seed=0)):
-        Image.fromarray(one).save(images / f"{number:04}.png", compress_level=1)
+    for number, mosaic in enumerate(mosaics(items_of("train"), TRAINING, seed=0)):
+        Image.fromarray(mosaic).save(images / f"{number:04}.png", compress_level=1)
     command = [sys.executable, "-m", "isthmus", "train", str(images), "--recipe", "codec", "-o", str(out)]
     command += ["--minutes", str(minutes), "--set", "optimiser.batch=8", "--patience", "0"]
-    subprocess.run([*command, *(word for one in settings for word in ("--set", one))], check=True)
+    subprocess.run([*command, *(word for setting in settings for word in ("--set", setting))], check=True)
 
 
 def pillow(kind: str, **options: Any) -> Callable[[np.ndarray, float], tuple[int, np.ndarray]]:

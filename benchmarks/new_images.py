@@ -75,15 +75,15 @@ def main() -> None:
         started = time.monotonic()
         model = train(name, images, arguments.minutes, arguments.out)
         seconds = time.monotonic() - started
-        found = evaluate_generation(
+        result = evaluate_generation(
             model, unseen, train=images, count=arguments.count, bar=True,
             features=str(arguments.out / "features.safetensors"), say=lambda text: print(text, flush=True),
         )  # fmt: skip
-        header, shown = found.table()
-        rows += [row for row in found.rows if not rows or row.name not in {r.name for r in rows}]
-        print(name, f"{seconds:.0f} s", found.features, flush=True)
+        header, shown = result.table()
+        rows += [row for row in result.rows if not rows or row.name not in {r.name for r in rows}]
+        print(name, f"{seconds:.0f} s", result.features, flush=True)
         print(table(header, shown), flush=True)
-        documents[name] = found.to_dict() | {"seconds_of_fits": seconds}
+        documents[name] = result.to_dict() | {"seconds_of_fits": seconds}
         for kind in list_priors(model):
             sheet = isthmus.generate(model, 64, prior=cast(PriorKind, kind), seed=0).pixels
             write_images(arguments.out / f"{name}-{kind}.png", sheet, force=True)

@@ -29,7 +29,9 @@ Array = npt.NDArray[Any]
 Case = tuple[Array, Array, Array]  # the image as it is given; its clean samples; where they are compared
 
 
-def whole(make: Callable[[Picture, Random], tuple[Picture, Picture]]) -> Callable[[Picture, Random], Case]:
+def compare_everywhere(
+    make: Callable[[Picture, Random], tuple[Picture, Picture]],
+) -> Callable[[Picture, Random], Case]:
     def case(clean: Picture, random: Random) -> Case:
         noisy, target = make(clean, random)
         return noisy, target, np.ones(clean.shape[:2], bool)
@@ -89,9 +91,9 @@ def uint16(scale: int) -> Callable[[Picture, Random], Case]:
 
 
 CASES: dict[str, Callable[[Picture, Random], Case]] = {
-    **{name: whole(make) for name, make in KINDS.items()},
-    "correlated .3, 40": whole(correlated(0.3, 40)),
-    "10, JPEG 60": whole(then_jpeg(10, 60)),
+    **{name: compare_everywhere(make) for name, make in KINDS.items()},
+    "correlated .3, 40": compare_everywhere(correlated(0.3, 40)),
+    "10, JPEG 60": compare_everywhere(then_jpeg(10, 60)),
     "letterbox 25": with_flat(letterbox, 0),
     "border 25": with_flat(border, 255),
     "blown-out sky 25": with_flat(sky, 255),
@@ -112,7 +114,7 @@ def psnr(image: Array, clean: Array, where: Array) -> float:
 
 def measure(images: list[Picture], names: list[str], model: str | None) -> dict[str, dict[str, Any]]:
     """Name → PSNR before and after, σ found, and how often each model was chosen."""
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in names:
         values, models = [], Counter[str]()
         for index, image in enumerate(images):
@@ -123,10 +125,10 @@ def measure(images: list[Picture], names: list[str], model: str | None) -> dict[
             values.append((psnr(before, clean, where), psnr(after, clean, where), plan.sigma * plan.gain))
             models[(plan.model or "given").removeprefix("photo-denoise-")] += 1
         before, after, sigma = (float(v) for v in np.mean(values, 0))
-        found[name] = {"before": before, "after": after, "sigma": sigma, "models": dict(models)}
-        chosen = ", ".join(f"{count}× {one}" for one, count in models.items())
+        results[name] = {"before": before, "after": after, "sigma": sigma, "models": dict(models)}
+        chosen = ", ".join(f"{count}× {name_of_model}" for name_of_model, count in models.items())
         print(f"{name:20} {before:6.2f} → {after:6.2f}   σ {sigma:5.1f}   {chosen}", flush=True)
-    return found
+    return results
 
 
 def main() -> None:
@@ -144,11 +146,11 @@ def main() -> None:
     names = arguments.kinds.split(";") if arguments.kinds else list(CASES)
     images = read(arguments.folder, arguments.images, arguments.side)
     began = time.perf_counter()
-    found = measure(images, names, arguments.model)
-    mean = np.mean([row["after"] for row in found.values()])
+    results = measure(images, names, arguments.model)
+    mean = np.mean([row["after"] for row in results.values()])
     print(f"mean {mean:.2f} dB, {len(images)} images, {time.perf_counter() - began:.0f} s")
     if arguments.json is not None:
-        record = {"folder": arguments.folder.name, "images": len(images), "kinds": found}
+        record = {"folder": arguments.folder.name, "images": len(images), "kinds": results}
         arguments.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

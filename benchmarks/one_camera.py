@@ -40,10 +40,10 @@ def main() -> None:
         for part in ("train", "held"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         number = 0
-        while (found := video.read())[0]:
+        while (frame := video.read())[0]:
             part = "train" if number in TRAINED else "held"
             if number in TRAINED or (number in HELD and number % HELD_EVERY == 0):
-                small = cv2.resize(found[1], SIZE, interpolation=cv2.INTER_AREA)
+                small = cv2.resize(frame[1], SIZE, interpolation=cv2.INTER_AREA)
                 cv2.imwrite(str(folder / part / f"{number:04}.png"), small)
             number += 1
 

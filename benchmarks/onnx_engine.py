@@ -94,11 +94,11 @@ def decompress(folder: Path) -> None:
     from isthmus.codec.grid import Grid
     from isthmus.codec.symbols import decode_tiles
 
-    found = container.read_container((folder / "clean.isth").read_bytes())
+    contents = container.read_container((folder / "clean.isth").read_bytes())
     stored = np.load(folder / "codec.npz")
-    grid = Grid.of(found.header, int(stored["stride"]))
+    grid = Grid.of(contents.header, int(stored["stride"]))
     symbols = np.zeros((len(stored["gain"]), *grid.all.size), np.float32)
-    payloads = [found.chunks[container.TILE, number][TILE_HEAD.size :] for number in range(grid.count)]
+    payloads = [contents.chunks[container.TILE, number][TILE_HEAD.size :] for number in range(grid.count)]
     for start in range(0, grid.count, 4):
         numbers = range(start, min(start + 4, grid.count))
         given = [(payloads[number], grid.tile(number).size) for number in numbers]
@@ -107,7 +107,7 @@ def decompress(folder: Path) -> None:
             symbols[:, *grid.tile(number).slices] = tile
     values = (symbols - np.sign(symbols) * stored["nearer"]) / stored["gain"]
     (images,) = session(folder / "synthesis.onnx").run(None, {"code": values[None].astype(np.float32)})
-    height, width = found.header.size
+    height, width = contents.header.size
     Image.fromarray(levels(images)[:height, :width]).save(folder / "decompressed-onnx.png")
 
 

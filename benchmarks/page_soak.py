@@ -82,10 +82,10 @@ class Client(threading.Thread):
         self.milliseconds.append(1000 * (time.monotonic() - began))
         self.codes[code] = self.codes.get(code, 0) + 1
         try:
-            found = json.loads(content)
+            document = json.loads(content)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}
 
 
 def time_moves(url: str, model: str, folder: str) -> None:
@@ -119,8 +119,8 @@ def time_moves(url: str, model: str, folder: str) -> None:
 def resident_megabytes(process: int) -> float:
     """Memory of a process (Linux)."""
     text = Path(f"/proc/{process}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", text)
-    return int(found[1]) / 1024 if found else float("nan")
+    match = re.search(r"VmRSS:\s+(\d+)", text)
+    return int(match[1]) / 1024 if match else float("nan")
 
 
 def main() -> int:

@@ -25,34 +25,34 @@ def main() -> None:
     parser.add_argument("--budgets", default="2,8")
     parser.add_argument("--code", default="64")
     parser.add_argument("--clip-norm", type=float, default=None)
-    asked = parser.parse_args()
-    members = isthmus.read("fashion-mnist:train").subset(range(asked.images))
-    others = isthmus.read("fashion-mnist:test").subset(range(asked.images))
+    arguments = parser.parse_args()
+    members = isthmus.read("fashion-mnist:train").subset(range(arguments.images))
+    others = isthmus.read("fashion-mnist:test").subset(range(arguments.images))
     print("| training | ε | noise | AUROC (95 %) | found at 1 % | mse, others | mse, members | seconds |")
     print("|---|---|---|---|---|---|---|---|")
-    for budget in (None, *map(float, asked.budgets.split(","))):
-        private = {"private": budget, "noise_seed": 0, "clip_norm": asked.clip_norm} if budget else {}
+    for budget in (None, *map(float, arguments.budgets.split(","))):
+        private = {"private": budget, "noise_seed": 0, "clip_norm": arguments.clip_norm} if budget else {}
         started = time.monotonic()
         model = isthmus.train(
             members,
             recipe="dense",
-            code=asked.code,
+            code=arguments.code,
             settings=SETTINGS,
-            epochs=asked.private_epochs if budget else asked.epochs,
+            epochs=arguments.private_epochs if budget else arguments.epochs,
             validation=0.0,
             precision="float32",
             **private,
         )
         seconds = time.monotonic() - started
-        found = isthmus.evaluate(model, others, reference=members, privacy=True)
-        assert found.privacy is not None and found.gap is not None
-        attack, spent = found.privacy, model.summary["privacy"]
+        result = isthmus.evaluate(model, others, reference=members, privacy=True)
+        assert result.privacy is not None and result.gap is not None
+        attack, spent = result.privacy, model.summary["privacy"]
         print(
             f"| {'plain' if spent is None else 'private'} | "
             + ("– | – | " if spent is None else f"{spent['epsilon']:.2f} | {spent['noise']:.2f} | ")
             + f"{attack.auroc:.3f} ({attack.low:.3f} to {attack.high:.3f}) | "
-            f"{100 * attack.found_at_1_percent:.1f} % | {found.metrics['mse']:.4f} | "
-            f"{found.gap.train['mse']:.4f} | {seconds:.0f} |",
+            f"{100 * attack.found_at_1_percent:.1f} % | {result.metrics['mse']:.4f} | "
+            f"{result.gap.train['mse']:.4f} | {seconds:.0f} |",
             flush=True,
         )
 

@@ -91,24 +91,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="length of each training in steps instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    known = {row.name: row for row in ROWS}
-    unknown = [name for name in arguments.rows if name not in known]
+    rows_by_name = {row.name: row for row in ROWS}
+    unknown = [name for name in arguments.rows if name not in rows_by_name]
     if unknown:
-        parser.error(f"no row {unknown[0]}; known: {', '.join(known)}")
-    chosen = [known[name] for name in arguments.rows] or list(ROWS)
+        parser.error(f"no row {unknown[0]}; known: {', '.join(rows_by_name)}")
+    chosen = [rows_by_name[name] for name in arguments.rows] or list(ROWS)
     print("| row | measured | target | | PCA mse | excess over the data's entropy | training | reference |")
     print("|---|---|---|---|---|---|---|---|")
     for row in chosen:
         with tempfile.TemporaryDirectory() as folder:
             minutes = arguments.minutes or row.minutes
-            found = run(row, minutes, arguments.seed, Path(folder), steps=arguments.steps)
+            result = run(row, minutes, arguments.seed, Path(folder), steps=arguments.steps)
         # An ELBO is a bound from below: more is better.
-        better = found[row.metric] >= row.target if row.metric == "elbo" else found[row.metric] <= row.target
+        better = (
+            result[row.metric] >= row.target if row.metric == "elbo" else result[row.metric] <= row.target
+        )
         verdict = "reached" if better else "fell short"
-        excess = f"{found['bce_excess']:.4f}" if row.metric == "bce" else "–"
+        excess = f"{result['bce_excess']:.4f}" if row.metric == "bce" else "–"
         print(
-            f"| {row.name} | {row.metric} {found[row.metric]:.5f} | {row.target} | {verdict} | "
-            f"{found['pca_mse']:.4f} | {excess} | {found['seconds']:.0f} s, seed {arguments.seed} | "
+            f"| {row.name} | {row.metric} {result[row.metric]:.5f} | {row.target} | {verdict} | "
+            f"{result['pca_mse']:.4f} | {excess} | {result['seconds']:.0f} s, seed {arguments.seed} | "
             f"{row.reference} |",
             flush=True,
         )

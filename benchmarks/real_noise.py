@@ -87,15 +87,15 @@ def filtered(sigma: float, radius: float) -> Callable[[Picture, Random], Pair]:
 def demosaiced(clean: Picture, random: Random) -> Pair:
     """A Bayer sensor's values of the image with noise, and without, interpolated bilinearly."""
     rows, columns = np.indices(clean.shape[:2]) % 2
-    seen = np.stack([(rows == 0) & (columns == 0), rows != columns, (rows == 1) & (columns == 1)], -1)
+    filter_masks = np.stack([(rows == 0) & (columns == 0), rows != columns, (rows == 1) & (columns == 1)], -1)
     tent = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4.0
 
     def interpolate(values: Floats) -> Floats:
         planes = []
         for channel in range(3):
-            known = seen[..., channel].astype(float)
-            total = ndimage.convolve(values[..., channel] * known, tent, mode="mirror")
-            planes.append(total / ndimage.convolve(known, tent, mode="mirror"))
+            weights = filter_masks[..., channel].astype(float)
+            total = ndimage.convolve(values[..., channel] * weights, tent, mode="mirror")
+            planes.append(total / ndimage.convolve(weights, tent, mode="mirror"))
         return np.stack(planes, -1)
 
     sharp = clean.astype(float)
@@ -154,14 +154,14 @@ def measure(
     images: list[Picture], restore: Callable[[Picture], Picture], kinds: list[str]
 ) -> dict[str, tuple[float, float]]:
     """Kind → mean PSNR with noise, and restored."""
-    found = {}
+    results = {}
     for name in kinds:
         values = []
         for index, image in enumerate(images):
             noisy, clean = KINDS[name](image, np.random.default_rng([index, list(KINDS).index(name)]))
             values.append((psnr(noisy, clean), psnr(restore(noisy), clean)))
-        found[name] = tuple(float(v) for v in np.mean(values, 0))
-    return found  # type: ignore[return-value]
+        results[name] = tuple(float(v) for v in np.mean(values, 0))
+    return results  # type: ignore[return-value]
 
 
 def read(folder: Path, count: int | None, side: int | None) -> list[Picture]:
@@ -194,14 +194,14 @@ def main() -> None:
     kinds = arguments.kinds.split(";") if arguments.kinds else list(KINDS)
     images = read(arguments.folder, arguments.images, arguments.side)
     began = time.perf_counter()
-    found = measure(images, lambda noisy: isthmus.denoise(noisy, model=arguments.model), kinds)
+    results = measure(images, lambda noisy: isthmus.denoise(noisy, model=arguments.model), kinds)
     seconds = time.perf_counter() - began
-    for name, (before, after) in found.items():
+    for name, (before, after) in results.items():
         print(f"{name:20} {before:6.2f} → {after:6.2f}")
-    mean = np.mean([after for _, after in found.values()])
+    mean = np.mean([after for _, after in results.values()])
     print(f"{'mean':20} {mean:15.2f}   {len(images)} images, {seconds:.0f} s")
     if arguments.json is not None:
-        record: dict[str, Any] = {"folder": arguments.folder.name, "images": len(images), "kinds": found}
+        record: dict[str, Any] = {"folder": arguments.folder.name, "images": len(images), "kinds": results}
         arguments.json.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

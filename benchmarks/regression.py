@@ -149,10 +149,10 @@ def measure_claims(results: Results, folder: Path) -> None:
     def numbers_of(name: str) -> dict[str, dict[str, float]]:
         steps = results.protocol.steps_of(f"claims/{name}")
         bench = claims.Bench(0, folder / "claims", steps, results.seed)
-        found: dict[str, dict[str, float]] = {}
+        numbers: dict[str, dict[str, float]] = {}
         for line in claims.CLAIMS[name](bench):
-            found.setdefault(f"claims/{line.family}", {}).update(line.numbers)
-        return found
+            numbers.setdefault(f"claims/{line.family}", {}).update(line.numbers)
+        return numbers
 
     for name in claims.CLAIMS:
         results.measure(f"claims/{name}", partial(numbers_of, name))
@@ -164,8 +164,8 @@ def measure_quality(results: Results, folder: Path) -> None:
 
     def numbers_of(row: quality.Row) -> dict[str, dict[str, float]]:
         steps = results.protocol.steps_of(f"quality/{row.name}")
-        found = quality.run(row, 0, results.seed, folder / "quality", steps=steps)
-        return {f"quality/{row.name}": dict(flatten(found))}
+        result = quality.run(row, 0, results.seed, folder / "quality", steps=steps)
+        return {f"quality/{row.name}": dict(flatten(result))}
 
     for row in quality.ROWS:
         results.measure(f"quality/{row.name}", partial(numbers_of, row))
@@ -240,19 +240,19 @@ class Difference:
 
 def read_numbers(folder: Path) -> dict[int, dict[str, float]]:
     """Numbers of each seed in `folder`, by `measurement: number`."""
-    found = {}
+    numbers_by_seed = {}
     for path in sorted(folder.glob("seed-*.json")):
         document = json.loads(path.read_text("utf-8"))
         if not document["complete"]:
             raise SystemExit(f"{path} is not complete: run its command again")
-        found[int(document["seed"])] = {
+        numbers_by_seed[int(document["seed"])] = {
             f"{row}: {name}": value
             for row, numbers in document["numbers"].items()
             for name, value in numbers.items()
         }
-    if not found:
+    if not numbers_by_seed:
         raise SystemExit(f"{folder} holds no seed-*.json")
-    return found
+    return numbers_by_seed
 
 
 def compare(before: dict[int, dict[str, float]], after: dict[int, dict[str, float]]) -> list[Difference]:
@@ -300,10 +300,12 @@ def main() -> None:
     if arguments.compare is not None:
         before, after = read_numbers(arguments.compare), read_numbers(arguments.out)
         differences = compare(before, after)
-        outside = [one for one in differences if one.outside]
-        for one in outside:
-            band = STANDARD_ERRORS * one.error
-            print(f"{one.name}: {one.before:.6g} ± {band:.2g} before, {one.after:.6g} now")
+        outside = [difference for difference in differences if difference.outside]
+        for difference in outside:
+            band = STANDARD_ERRORS * difference.error
+            print(
+                f"{difference.name}: {difference.before:.6g} ± {band:.2g} before, {difference.after:.6g} now"
+            )
         print(f"{len(outside)} of {len(differences)} numbers lie outside {STANDARD_ERRORS:g} standard errors")
         sys.exit(1 if outside else 0)
 

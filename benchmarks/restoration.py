@@ -56,18 +56,18 @@ def main() -> None:
         tune(images)
         return
     model = None if arguments.model is None else load_shared(arguments.model)
-    wanted = arguments.methods.split(",") if arguments.methods else None
-    found: dict[str, Any] = {"images": len(images), "folder": arguments.folder.name}
+    names = arguments.methods.split(",") if arguments.methods else None
+    results: dict[str, Any] = {"images": len(images), "folder": arguments.folder.name}
     if arguments.only != "inpaint":
-        methods = {k: v for k, v in denoisers(model).items() if wanted is None or k in wanted}
-        found["denoise"] = denoising(
+        methods = {k: v for k, v in denoisers(model).items() if names is None or k in names}
+        results["denoise"] = denoising(
             images, methods, [float(s) for s in arguments.sigmas.split(",")], arguments
         )
     if arguments.only != "denoise":
-        fillers = {k: v for k, v in inpainters(model).items() if wanted is None or k in wanted}
-        found["inpaint"] = inpainting(images, fillers, arguments)
+        fillers = {k: v for k, v in inpainters(model).items() if names is None or k in names}
+        results["inpaint"] = inpainting(images, fillers, arguments)
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -37,33 +37,42 @@ def main() -> None:
     parser.add_argument("--processes", default="1,2")
     parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--json")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     rows: list[dict[str, Any]] = []
     print(
         "| processes | steps/s | processor ms a step, all | validation | load before |\n" + "|---" * 5 + "|"
     )
-    for _ in range(asked.turns):
-        for count in map(int, asked.processes.split(",")):
-            short, long = (trained(asked, count, steps) for steps in (FEW, FEW + asked.steps))
+    for _ in range(arguments.turns):
+        for count in map(int, arguments.processes.split(",")):
+            short, long = (trained(arguments, count, steps) for steps in (FEW, FEW + arguments.steps))
             wall, work = (long[key] - short[key] for key in ("wall", "work"))
             row = {"processes": count, "load": short["load"], "validation": long["validation"]}
-            row |= {"steps_per_second": asked.steps / wall, "work_per_step": work / asked.steps}
+            row |= {"steps_per_second": arguments.steps / wall, "work_per_step": work / arguments.steps}
             rows.append(row)
             print(
                 f"| {count} | {row['steps_per_second']:.2f} | {1000 * row['work_per_step']:.0f} | "
                 f"{row['validation']:.6f} | {row['load']:.1f} of {os.cpu_count()} |",
                 flush=True,
             )
-    if asked.json:
-        Path(asked.json).write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def trained(asked: argparse.Namespace, count: int, steps: int) -> dict[str, float]:
+def trained(arguments: argparse.Namespace, count: int, steps: int) -> dict[str, float]:
     """Seconds of the wall and of all processes, and the lowest validation loss."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as place:
-        words = ["-m", "isthmus", "train", asked.data, "--recipe", asked.recipe, "--steps", str(steps)]
-        words += ["--set", f"optimiser.batch={asked.batch}", "--seed", "0", "--patience", "0", "--json"]
+        words = [
+            "-m",
+            "isthmus",
+            "train",
+            arguments.data,
+            "--recipe",
+            arguments.recipe,
+            "--steps",
+            str(steps),
+        ]
+        words += ["--set", f"optimiser.batch={arguments.batch}", "--seed", "0", "--patience", "0", "--json"]
         words += ["-o", str(Path(place) / "model.safetensors")]
         runner = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
         command = [sys.executable, *words] if count == 1 else [*runner, *words]
@@ -76,8 +85,8 @@ def trained(asked: argparse.Namespace, count: int, steps: int) -> dict[str, floa
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         wall, work = time.monotonic() - began, used() - before
-    told = json.loads(done.stdout)
-    return {"wall": wall, "work": work, "validation": told["best"]["validation"], "load": load}
+    result = json.loads(done.stdout)
+    return {"wall": wall, "work": work, "validation": result["best"]["validation"], "load": load}
 
 
 def used() -> float:

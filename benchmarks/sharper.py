@@ -62,14 +62,14 @@ def main() -> None:
             model = isthmus.train(arguments.data, recipe=name, code="32", minutes=arguments.minutes, out=path)
         isthmus.fit_prior(model, arguments.data, kind="mixture")
         isthmus.fit_prior(model, arguments.data, kind="normal")
-        found = evaluate_generation(
+        result = evaluate_generation(
             model, test, train=arguments.data, priors=[read_prior(model, kind) for kind in KINDS],
             features=arguments.features, count=arguments.count, bar=number == 0,
         )  # fmt: skip
         if number == 0:
-            floor, bar = found.rows[0].frechet, found.rows[1].frechet
-            rows += [line(row.name, row, floor, bar, 1.0, None) for row in found.rows[:1]]
-        for kind, row in zip(KINDS, found.rows[-2:], strict=True):
+            floor, bar = result.rows[0].frechet, result.rows[1].frechet
+            rows += [line(row.name, row, floor, bar, 1.0, None) for row in result.rows[:1]]
+        for kind, row in zip(KINDS, result.rows[-2:], strict=True):
             made = isthmus.generate(model, 1000, prior=kind, seed=1).pixels
             title = f"{name}, {kind} prior"
             rows.append(line(title, row, floor, bar, detail(made) / real, model.summary["steps"]))

@@ -37,7 +37,7 @@ Method = Callable[[Images, Images, int], Images]
 
 RESULTS = Path(__file__).parent / "results" / "sparse_representations.json"
 FIGURE = Path(__file__).parents[1] / "docs" / "pictures" / "sparse-representations.png"
-KEPT = (8, 16, 32, 64)
+COEFFICIENT_COUNTS = (8, 16, 32, 64)
 TRAIN, TEST, SIDE = 10_000, 1000, 28
 ATOMS = 512
 STEPS = 2500  # of 256 images: about a minute each
@@ -47,8 +47,8 @@ def dct(train: Images, test: Images, k: int) -> Images:
     from scipy.fft import dctn, idctn
 
     mean = train.mean(0)
-    found = largest(dctn(test - mean, axes=(1, 2), norm="ortho").reshape(len(test), -1), k)
-    return idctn(found.reshape(test.shape), axes=(1, 2), norm="ortho") + mean
+    coefficients = largest(dctn(test - mean, axes=(1, 2), norm="ortho").reshape(len(test), -1), k)
+    return idctn(coefficients.reshape(test.shape), axes=(1, 2), norm="ortho") + mean
 
 
 def wavelet(train: Images, test: Images, k: int) -> Images:
@@ -70,8 +70,8 @@ def one_wavelet(train: Images, test: Images, k: int, name: str, level: int) -> I
         )  # more levels than PyWavelets advises; with periodic borders they are exact
         parts = pywt.wavedec2(wide, name, mode="periodization", level=level, axes=(1, 2))
         array, where = pywt.coeffs_to_array(parts, axes=(1, 2))
-        kept = largest(array.reshape(len(test), -1), k).reshape(array.shape)
-        back = pywt.array_to_coeffs(kept, where, output_format="wavedec2")
+        coefficients = largest(array.reshape(len(test), -1), k).reshape(array.shape)
+        back = pywt.array_to_coeffs(coefficients, where, output_format="wavedec2")
         again = pywt.waverec2(back, name, mode="periodization", axes=(1, 2))
     return again[:, 2:-2, 2:-2] + mean
 
@@ -136,8 +136,8 @@ def autoencoder(train_images: Images, test: Images, k: int) -> Images:
     model = train_model(
         as_set(train_images), TrainConfig(steps=STEPS), recipe="sparse", code=str(ATOMS), settings=settings
     )
-    seen = model.reconstruct(np.rint(test[..., None] * 255).astype(np.uint8))
-    return seen[..., 0].astype(np.float64) / 255
+    output = model.reconstruct(np.rint(test[..., None] * 255).astype(np.uint8))
+    return output[..., 0].astype(np.float64) / 255
 
 
 METHODS: dict[str, Method] = {
@@ -161,9 +161,9 @@ NAMES = {
 def largest(values: Images, k: int) -> Images:
     """The k of each row that are largest in magnitude, the rest 0."""
     order = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :k]
-    kept = np.zeros_like(values)
-    np.put_along_axis(kept, order, np.take_along_axis(values, order, 1), 1)
-    return kept
+    largest_values = np.zeros_like(values)
+    np.put_along_axis(largest_values, order, np.take_along_axis(values, order, 1), 1)
+    return largest_values
 
 
 def mse(images: Images, again: Images) -> float:
@@ -179,18 +179,18 @@ def pieces(folder: str, count: int) -> Images:
     """Gray pieces of 28×28, as many from every photograph, at random places."""
     images = read(folder, channels=1)
     random = np.random.default_rng(0)
-    found = []
+    patches = []
     for number in range(count):
         image = images.image(number % len(images))[..., 0]
         top, left = (int(random.integers(side - SIDE + 1)) for side in image.shape)
-        found.append(image[top : top + SIDE, left : left + SIDE])
-    return np.stack(found) / 255.0
+        patches.append(image[top : top + SIDE, left : left + SIDE])
+    return np.stack(patches) / 255.0
 
 
-def load(asked: argparse.Namespace) -> tuple[Images, Images]:
-    if asked.data == "photos":
-        return pieces(asked.photos, TRAIN), pieces(asked.photos_test, TEST)
-    parts = [(read(f"{asked.data}:train"), TRAIN), (read(f"{asked.data}:test"), TEST)]
+def load(arguments: argparse.Namespace) -> tuple[Images, Images]:
+    if arguments.data == "photos":
+        return pieces(arguments.photos, TRAIN), pieces(arguments.photos_test, TEST)
+    parts = [(read(f"{arguments.data}:train"), TRAIN), (read(f"{arguments.data}:test"), TEST)]
     first, second = (s.stack(np.linspace(0, len(s) - 1, n).astype(int))[..., 0] / 255.0 for s, n in parts)
     return first, second
 
@@ -202,14 +202,14 @@ def position_bits(method: str, k: int) -> float:
 
 
 def write_table() -> None:
-    found = json.loads(RESULTS.read_text("utf-8"))
-    for data, methods in found.items():
-        print(f"\n| {data}, squared error | " + " | ".join(f"k = {k}" for k in KEPT) + " |")
-        print("|---|" + "---|" * len(KEPT))
+    results = json.loads(RESULTS.read_text("utf-8"))
+    for data, methods in results.items():
+        print(f"\n| {data}, squared error | " + " | ".join(f"k = {k}" for k in COEFFICIENT_COUNTS) + " |")
+        print("|---|" + "---|" * len(COEFFICIENT_COUNTS))
         for method, name in NAMES.items():
-            cells = [methods.get(method, {}).get(str(k), {}).get("mse") for k in KEPT]
+            cells = [methods.get(method, {}).get(str(k), {}).get("mse") for k in COEFFICIENT_COUNTS]
             print(f"| {name} | " + " | ".join("" if c is None else f"{c:.4f}" for c in cells) + " |")
-    shown = found.get("fashion-mnist") or next(iter(found.values()))
+    shown = results.get("fashion-mnist") or next(iter(results.values()))
     series = {
         NAMES[m]: [(float(k), -10 * math.log10(v["mse"])) for k, v in shown[m].items()]
         for m in NAMES
@@ -229,17 +229,17 @@ def main() -> None:
     parser.add_argument("--photos-test")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--strip", metavar="FILE.png", help="reconstructions of ten images at k = 16")
-    asked = parser.parse_args()
-    if asked.table:
+    arguments = parser.parse_args()
+    if arguments.table:
         write_table()
         return
-    first, test = load(asked)
+    first, test = load(arguments)
     rows = [("given", test[:10])]
-    for method in asked.methods.split(","):
-        for k in KEPT:
-            found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-            done = found.setdefault(asked.data, {}).setdefault(method, {})
-            if str(k) in done and not (asked.strip and k == 16):
+    for method in arguments.methods.split(","):
+        for k in COEFFICIENT_COUNTS:
+            results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+            done = results.setdefault(arguments.data, {}).setdefault(method, {})
+            if str(k) in done and not (arguments.strip and k == 16):
                 continue
             began = time.process_time()
             again = METHODS[method](first, test, k)
@@ -249,13 +249,13 @@ def main() -> None:
                 "cpu_seconds": round(time.process_time() - began, 1),
             }
             done = dict(sorted(done.items(), key=lambda item: int(item[0])))
-            found[asked.data][method] = done
-            write_text(RESULTS, json.dumps(found, indent=1) + "\n")
-            print(asked.data, method, k, done[str(k)], flush=True)
+            results[arguments.data][method] = done
+            write_text(RESULTS, json.dumps(results, indent=1) + "\n")
+            print(arguments.data, method, k, done[str(k)], flush=True)
             if k == 16:
                 rows.append((NAMES[method], np.clip(again[:10], 0, 1)))
-    if asked.strip:
-        write_bytes(asked.strip, draw_image_rows(rows))
+    if arguments.strip:
+        write_bytes(arguments.strip, draw_image_rows(rows))
 
 
 if __name__ == "__main__":

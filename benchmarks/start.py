@@ -141,21 +141,21 @@ def main() -> None:
             run(words)
         for _ in range(args.rounds):
             for name, words in inputs.items():
-                found = {"cold": run(words, processor=args.processor)}
+                seconds = {"cold": run(words, processor=args.processor)}
                 if name not in ("info", "--help"):
-                    found |= {"torch": timed(import_torch, processor=args.processor)}
-                    found |= {"repeated": repeated(words, processor=args.processor)}
-                    allowed = found["repeated"] + ALLOWED_SECONDS
+                    seconds |= {"torch": timed(import_torch, processor=args.processor)}
+                    seconds |= {"repeated": repeated(words, processor=args.processor)}
+                    allowed = seconds["repeated"] + ALLOWED_SECONDS
                     if name == "anomalies":
                         allowed = ALLOWED_ANOMALIES_SECONDS
-                    found |= {"margin": found["torch"] + allowed - found["cold"]}
+                    seconds |= {"margin": seconds["torch"] + allowed - seconds["cold"]}
                 elif name == "--help":
-                    found |= {"margin": ALLOWED_HELP_SECONDS - found["cold"]}
-                rounds.setdefault(name, []).append(found)
+                    seconds |= {"margin": ALLOWED_HELP_SECONDS - seconds["cold"]}
+                rounds.setdefault(name, []).append(seconds)
     print(f"{'seconds':12}  import torch  repeated   cold  margin")
     for name, found_rounds in rounds.items():
         cells = [
-            f"{median(one[key] for one in found_rounds):{width}.2f}"
+            f"{median(round_seconds[key] for round_seconds in found_rounds):{width}.2f}"
             if key in found_rounds[0]
             else " " * width
             for key, width in (("torch", 12), ("repeated", 8), ("cold", 5), ("margin", 6))

@@ -41,19 +41,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0, help="of each contender on each task")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", type=int, help="run everything on this core (Linux)")
-    asked = parser.parse_args()
-    if asked.core is not None:
-        os.sched_setaffinity(0, {asked.core})
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    results = asked.folder / "quality.json"
-    found: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
-    for task in asked.tasks.split(","):
-        for contender in asked.contenders.split(","):
-            one = measured(task, contender, asked.folder, asked.minutes, asked.threads)
-            found.setdefault(task, {})[contender] = one
-            write_text(results, json.dumps(found, indent=1))
-            write_text(asked.folder / "quality.md", table(found))
-            print(table(found), flush=True)
+    arguments = parser.parse_args()
+    if arguments.core is not None:
+        os.sched_setaffinity(0, {arguments.core})
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    results = arguments.folder / "quality.json"
+    table_of_results: dict[str, Any] = json.loads(results.read_text()) if results.exists() else {}
+    for task in arguments.tasks.split(","):
+        for contender in arguments.contenders.split(","):
+            result = measured(task, contender, arguments.folder, arguments.minutes, arguments.threads)
+            table_of_results.setdefault(task, {})[contender] = result
+            write_text(results, json.dumps(table_of_results, indent=1))
+            write_text(arguments.folder / "quality.md", table(table_of_results))
+            print(table(table_of_results), flush=True)
 
 
 def measured(task: str, contender: str, folder: Path, minutes: float, threads: int) -> Mapping[str, Any]:

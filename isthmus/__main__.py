@@ -1,4 +1,4 @@
-"""`isthmus …` and `python -m isthmus …`: run a command and turn whatever goes wrong into one clear line.
+"""`isthmus …` and `python -m isthmus …`: run a command and turn any error into one clear line.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 some inputs were skipped, 130 interrupted. SIGTERM and SIGHUP are
 taken as Ctrl-C: what is done is kept (`isthmus.interruption`).
@@ -76,13 +76,13 @@ def _run(words: list[str], streams: Streams, *, expand: bool) -> int:
     if lost is None:
         return code if isinstance(code, int) else 0
     if isinstance(lost, BrokenPipeError):
-        return _FAILED  # whoever read the output has ended: no news
+        return _FAILED  # the reader of the output has ended: nothing to report
     return _say(f"error: cannot write to standard output: {lost.strerror}", exit_code=_FAILED)
 
 
 def _report(error: Exception, words: Sequence[str]) -> int:
     if is_worker_rank() and not isinstance(error, ProcessError):
-        # Of several processes the first says what all of them find; bugs say themselves.
+        # Of several processes only the first reports a common error; each reports its own bugs.
         match error:
             case IsthmusError() | Stopped() | click.ClickException():
                 return error.exit_code
@@ -90,7 +90,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
                 return _INTERRUPTED
     match error:
         case click.exceptions.Abort() if isinstance(error.__cause__, EOFError):
-            # click takes an EOFError for Ctrl-D; but nothing here asks the user anything.
+            # click takes an EOFError for Ctrl-D, but no command asks for input.
             return _report(error.__cause__, words)
         case BrokenPipeError():
             raise error
@@ -106,8 +106,8 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case Stopped():
             # Behind "--" it would be read as a file's name.
             end = words.index("--") if "--" in words else len(words)
-            again = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
-            return _say(str(error), hint=command_line(again), exit_code=error.exit_code)
+            command = words if "--resume" in words[:end] else [*words[:end], "--resume", *words[end:]]
+            return _say(str(error), hint=command_line(command), exit_code=error.exit_code)
         case click.exceptions.Abort():
             return _say_interrupted(error.__cause__)
         case click.ClickException():
@@ -125,16 +125,16 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         case RuntimeError() if _out_of_memory(error):
             return _say("error: not enough memory", exit_code=_FAILED)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    again = words if _debug(words) else [*words, "--debug"]
+    command = words if _debug(words) else [*words, "--debug"]
     return _say(
         f"error: {what} (this is a bug; run again with --debug to see where)",
-        hint=None if _debug(words) else command_line(again),
+        hint=None if _debug(words) else command_line(command),
         exit_code=_FAILED,
     )
 
 
 def _say_interrupted(stop: BaseException | None) -> int:
-    """Say how far the work was, where the use said so."""
+    """Print how far the work was, if the use reported it."""
     return _say(str(stop or "") or "interrupted", exit_code=_INTERRUPTED)
 
 
@@ -149,13 +149,13 @@ def _signals_as_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         numbers = []
     # An ignored SIGHUP stays ignored: that is what nohup is for.
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
+    handled = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in handled:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in taken:
+        for number in handled:
             if signal.getsignal(number) is interrupt:  # a training whose processes are lost ignores SIGTERM
                 signal.signal(number, signal.SIG_DFL)
 
@@ -169,7 +169,7 @@ def _os_error(error: OSError) -> str:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    # torch says so in words only, where it is the CPU's memory.
+    # for the CPU's memory torch raises no class of its own, only this text.
     return "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError"
 
 
@@ -203,8 +203,8 @@ def _one_line(text: str) -> str:
 
 
 def _debug(words: Sequence[str]) -> bool:
-    own = words[: words.index("--")] if "--" in words else words
-    return "--debug" in own
+    words_before_separator = words[: words.index("--")] if "--" in words else words
+    return "--debug" in words_before_separator
 
 
 if __name__ == "__main__":

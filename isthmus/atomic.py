@@ -1,4 +1,4 @@
-"""Write a file so that nobody ever sees half of it: temporary name, fsync, rename.
+"""Write a file so that no reader ever gets half of it: temporary name, fsync, rename.
 
 Everything the project writes goes through here, so a crash, a full disk or SIGKILL leaves either the old
 file or the new one. What SIGKILL also leaves, the temporary file, the next write to the same name removes
@@ -32,7 +32,7 @@ _SUFFIX = ".part"
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], *, force: bool = True) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`; on a clean exit it replaces `path` in one step.
+    """Open a temporary file next to `path`; on a clean exit it replaces `path` in one step.
 
     A link is followed. A character device or FIFO is not replaced: on a clean exit it gets all bytes, where
     something reads the FIFO within `READER_SECONDS`.
@@ -118,11 +118,11 @@ def _rename_to_new(name: str, target: Path) -> bool:
 
 @contextlib.contextmanager
 def _write_stream(target: Path) -> Iterator[IO[bytes]]:
-    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as held:
-        yield held
-        held.seek(0)
+    with tempfile.SpooledTemporaryFile(_MEMORY_BYTES) as buffer:
+        yield buffer
+        buffer.seek(0)
         with _open_stream(target) as stream:
-            shutil.copyfileobj(held, stream)
+            shutil.copyfileobj(buffer, stream)
 
 
 def _open_stream(target: Path) -> IO[bytes]:

@@ -9,7 +9,7 @@ IsthmusError                 one line, and where there is one a hint
 │   └── TooManyError         more images than a use can take (isthmus.images.listing)
 ├── ModelFileError           not a model file, damaged, or from a later version; an OSError
 ├── OutputError              cannot write: full disk, no permission, a folder in the way; an OSError
-│   ├── ExistsError          a file is there already, and it was not asked to replace it
+│   ├── ExistsError          a file exists, and `force` is off
 │   └── BusyError            another process is writing the same output
 ├── DivergedError            a loss is no longer a number (isthmus.training.losses)
 ├── ExportError              a model cannot be written as ONNX (isthmus.model.export.onnx)
@@ -39,7 +39,7 @@ class Hint:
 
     Either words (`Hint("put each class in a folder of its own")`), options to add
     (`Hint.add(force=True)`), both as alternatives, or a use to call (`Hint.call("train", "DATA",
-    recipe="codec")`). A word in capitals stands for something that the user has to fill in.
+    recipe="codec")`). A word in capitals is to be replaced by the user.
 
     >>> Hint.add(force=True).for_python()
     'add force=True'
@@ -122,7 +122,7 @@ class IsthmusError(Exception):
 
     Args:
         template: one line; `{name}` stands for the field of that name, formatted as by `str.format`. A
-            template without fields is the line itself, whatever braces it holds.
+            template without fields is the line itself, even with braces in it.
         hint: how the error can be avoided, where that is known.
         id: a stable name of this kind of error: lower-case words with dots and hyphens.
         fields: the values in the line.
@@ -271,15 +271,15 @@ class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, as a part of a sentence."""
+    """The text of an error, as a part of a sentence."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def nearest(word: str, known: list[str] | tuple[str, ...]) -> Message:
+def nearest(word: str, candidates: list[str] | tuple[str, ...]) -> Message:
     """`; did you mean 'x'?` for the closest known word, or the whole list when none is close."""
     import difflib
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.5)
     if close:
         return Message("; did you mean '{name}'?", id="suggestion.nearest", name=close[0])
-    return Message("; known: {names}", id="suggestion.known", names=", ".join(known))
+    return Message("; known: {names}", id="suggestion.known", names=", ".join(candidates))

@@ -29,7 +29,7 @@ def for_terminal(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_shown(character) for character in text)
+    return "".join(_escape_character(character) for character in text)
 
 
 def for_terminal_lines(text: str) -> str:
@@ -71,8 +71,8 @@ def for_markdown(text: str) -> str:
 
 def for_drawing(text: str, *, most: int = 100) -> str:
     """A label of a picture: one line of at most `most` characters, control characters shown."""
-    shown = for_terminal(text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    visible = for_terminal(text)
+    return visible if len(visible) <= most else f"{visible[: most - 1]}…"
 
 
 def csv_cell(value: object) -> object:
@@ -88,8 +88,8 @@ def csv_cell(value: object) -> object:
 
 def csv_value(cell: str) -> str:
     """The text that `csv_cell` made this cell of."""
-    rest = cell[1:]
-    return rest if cell.startswith(_QUOTE) and rest.startswith((*_FORMULA_STARTS, _QUOTE)) else cell
+    tail = cell[1:]
+    return tail if cell.startswith(_QUOTE) and tail.startswith((*_FORMULA_STARTS, _QUOTE)) else cell
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -154,7 +154,7 @@ def _unquoted(line: str) -> str:
     return line
 
 
-def _shown(character: str) -> str:
+def _escape_character(character: str) -> str:
     if character.isprintable() or character in _HARMLESS:
         return character
     return character.encode("unicode_escape").decode()

@@ -41,7 +41,7 @@ from isthmus.wording import format_count
 
 Array = npt.NDArray[Any]
 _MOST_IN_COVARIANCE, _CODES_FOR_PRIOR = 4096, 20_000
-_ROWS = 64  # every pass has as many rows, so that a row's result does not hang on how many came with it
+_ROWS = 64  # every pass has the same number of rows, so that a row's result does not depend on their number
 FEW_IMAGES, FEW_IMAGES_EPOCHS, USUAL_EPOCHS = 2000, 20.0, 10.0
 
 
@@ -168,7 +168,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     # ------------------------------------------------------------ using
 
     def transform(self, X: Any) -> Array:  # noqa: N803
-        """Images → `(N, numbers)` float32: codes, or features, as `features` says."""
+        """Images → `(N, numbers)` float32: codes or features, as chosen by `features`."""
         check_is_fitted(self, "model_")
         return self._encode(self._pixels(self._checked(X, reset=False)))
 
@@ -245,11 +245,11 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        held = state.get("model_")
-        if isinstance(held, bytes):
+        model_bytes = state.get("model_")
+        if isinstance(model_bytes, bytes):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "model.safetensors"
-                path.write_bytes(held)
+                path.write_bytes(model_bytes)
                 state = {**state, "model_": load(path)}
         super().__setstate__(state)
 
@@ -291,10 +291,10 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self.scale_.to_pixels(images.reshape(len(images), *self.image_shape_))
 
     def _as_given(self, pixels: Array) -> Array:
-        given = self.scale_.restore(pixels)
+        restored = self.scale_.restore(pixels)
         if self.ndim_ == 2:
-            return given.reshape(len(given), -1)
-        return given[..., 0] if self.ndim_ == 3 else given
+            return restored.reshape(len(restored), -1)
+        return restored[..., 0] if self.ndim_ == 3 else restored
 
     @property
     def _code_size(self) -> tuple[int, int]:
@@ -318,7 +318,7 @@ class ImageAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def _fit_prior(self, pixels: Array, seed: int) -> None:
-        """What `sample` draws from, attached to the model; `no_prior_` says why where there is none."""
+        """What `sample` draws from, attached to the model; `no_prior_` gives the reason if there is none."""
         self.prior_: str = self.prior
         self.no_prior_: str | None = None
         if self.prior == "gaussian" and list_priors(self.model_) == ("normal",):

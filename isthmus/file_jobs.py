@@ -128,16 +128,16 @@ def expand_inputs(
         DataError: nothing is given, or something else than a path; and what the functions raise.
     """
     if isinstance(inputs, (list, tuple, Iterator)):
-        given = [(entry, str(place)) for place, entry in enumerate(inputs)]
+        entries = [(entry, str(place)) for place, entry in enumerate(inputs)]
     else:
-        given = [(inputs, "")]
-    if not given:
+        entries = [(inputs, "")]
+    if not entries:
         raise DataError("no files are given", id="data.no-files")
     files: list[tuple[Path, str]] = []
     skipped: list[SkippedInput] = []
     images: dict[int, Any] = {}
     notes: list[str] = []
-    for entry, place_in_list in given:
+    for entry, place_in_list in entries:
         if not isinstance(entry, (str, os.PathLike)):
             if list_object is None:
                 raise DataError(
@@ -186,8 +186,9 @@ def plan_outputs(
     if target.suffix.lower() in suffixes and not means_folder:
         if len(files) != 1:
             raise OutputError(
-                "{out} is the name of one file, and there are {inputs} inputs; name a folder",
+                "{out} names one file, but there are {inputs} inputs",
                 id="output.one-file-for-many",
+                hint=Hint(f"name a folder, such as {target.with_suffix('')}/"),
                 out=out,
                 inputs=len(files),
             )
@@ -215,7 +216,7 @@ def plan_companions(jobs: Sequence[FileJob], ending: str, *, force: bool) -> lis
     None is the target or the companion of another job, nor, without `force`, a file that exists: a number is
     put before the suffix then.
     """
-    taken = {_fold(job.target) for job in jobs}
+    targets = {_fold(job.target) for job in jobs}
     planned = []
     stem_ending, suffix = os.path.splitext(ending)  # noqa: PTH122 - no path
     for job in jobs:
@@ -223,10 +224,10 @@ def plan_companions(jobs: Sequence[FileJob], ending: str, *, force: bool) -> lis
         while True:
             numbered = stem_ending + ("" if number == 1 else f"-{number}") + suffix
             place = job.target.with_name(shorten_name(job.target.stem, numbered))
-            if _fold(place) not in taken and (force or not path_exists(place)):
+            if _fold(place) not in targets and (force or not path_exists(place)):
                 break
             number += 1
-        taken.add(_fold(place))
+        targets.add(_fold(place))
         planned.append(replace(job, companion=place))
     return planned
 

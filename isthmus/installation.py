@@ -21,7 +21,7 @@ def install_command(extra: str) -> str:
 
 
 def upgrade_hint() -> str:
-    """What to do about a file that a newer version wrote."""
+    """The hint for a file that a newer version wrote."""
     checkout = _checkout_folder()
     where = "the checkout of Isthmus" if checkout is None else str(checkout)
     return f"update Isthmus: git pull and pip install . in {where}"

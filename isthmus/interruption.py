@@ -79,11 +79,11 @@ class Interruption:
 
     def collect(self, items: Iterable[Item]) -> list[Item]:
         """The items that come until Ctrl-C."""
-        done: list[Item] = []
+        collected: list[Item] = []
         with self:
             for item in items:
-                done.append(item)  # noqa: PERF402 - a list of all would have none after an interruption
-        return done
+                collected.append(item)  # noqa: PERF402 - a list of all would have none after an interruption
+        return collected
 
     def check(self, done: int, total: int, unit: str, units: str | None = None, *, then: str = "") -> None:
         """After the work: log how much of it is done, if it was interrupted.
@@ -120,14 +120,14 @@ def undivided() -> Iterator[None]:
         yield  # signals arrive in the main thread only
         return
     arrived: list[FrameType | None] = []
-    before = signal.getsignal(signal.SIGINT)
-    if not callable(before):
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):
         yield
         return
     signal.signal(signal.SIGINT, lambda _number, frame: arrived.append(frame))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
         if arrived:
-            before(signal.SIGINT, arrived[0])
+            handler(signal.SIGINT, arrived[0])

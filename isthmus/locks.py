@@ -1,6 +1,6 @@
 """Locks on outputs: of two processes that would write the same file, the second is refused.
 
-A lock is the operating system's (`flock`, on Windows `msvcrt.locking`) on a hidden, empty file beside the
+A lock is the operating system's (`flock`, on Windows `msvcrt.locking`) on a hidden, empty file next to the
 output. It ends with its process, however that ends. The file is removed when the lock is released; one that a
 killed process left is taken over, and removed, by the next process that works on the same output.
 """
@@ -26,13 +26,13 @@ _POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
-def exclusive(path: Name, *, patience: float = 0.0, shown: str = "") -> Iterator[None]:
+def exclusive(path: Name, *, patience: float = 0.0, name: str = "") -> Iterator[None]:
     """Hold the only lock on the output `path` inside the `with` block.
 
     Args:
         path: the output, which need not exist; links to it share its lock.
         patience: seconds to wait for another process to finish.
-        shown: what the error calls the output, instead of its path.
+        name: the name of the output in the error, instead of its path.
 
     Raises:
         BusyError: another process (or thread) holds it.
@@ -43,7 +43,7 @@ def exclusive(path: Name, *, patience: float = 0.0, shown: str = "") -> Iterator
     missing = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(file, shown or path, patience)
+        descriptor = _acquire(file, name or path, patience)
     except BusyError:
         raise
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The logger `isthmus`: choices that were made for the user, and what was left out of an input.
+"""The logger `isthmus`: choices that were made for the user, and skipped inputs.
 
 Every use logs its notes here, whichever interface called it, and gives them in its result:
 
@@ -59,7 +59,7 @@ def log_note(template: str, /, *, id: str = "note", log_level: int = logging.INF
     Args:
         template: the sentence in English; `{name}` stands for the field of that name. Or a finished message.
         id: a stable name of this kind of note.
-        log_level: `logging.WARNING` for what a user must not miss, also where notes are silent.
+        log_level: `logging.WARNING` for notes that a user must not miss, also where other notes are off.
         fields: the values in it.
     """
     note = template if isinstance(template, Message) else Message(template, id=id, **fields)
@@ -85,20 +85,20 @@ def log_skipped(skipped: Sequence[SkippedInput]) -> None:
 
 @contextmanager
 def collect_notes() -> Iterator[None]:
-    """Within the block `collected_notes` gives what was noted, and `collected_skipped` what was left out; a
+    """Within the block `collected_notes` gives the notes, and `collected_skipped` the skipped inputs; a
     use inside of a use adds to both.
     """
     outer, outer_skipped = _collected.get(), _skipped.get()
-    own: dict[str, Message] = {}
+    notes_by_text: dict[str, Message] = {}
     own_skipped: dict[SkippedInput, None] = {}
-    token, token_skipped = _collected.set(own), _skipped.set(own_skipped)
+    token, token_skipped = _collected.set(notes_by_text), _skipped.set(own_skipped)
     try:
         yield
     finally:
         _collected.reset(token)
         _skipped.reset(token_skipped)
         if outer is not None:
-            outer.update(own)
+            outer.update(notes_by_text)
         if outer_skipped is not None:
             outer_skipped.update(own_skipped)
 

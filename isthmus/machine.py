@@ -49,8 +49,8 @@ def _group_folders(process: Path) -> Iterator[Path]:
     """The folders of the process's CPU groups, each followed by those of the groups that contain it."""
     groups: dict[str, PurePosixPath] = {}  # by the type of the mount that shows them
     for line in _read(process / "cgroup").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+        number, _, right_part = line.partition(":")
+        controllers, _, path = right_part.partition(":")
         if number == "0" and not controllers:
             groups["cgroup2"] = PurePosixPath(path)
         elif "cpu" in controllers.split(","):
@@ -141,7 +141,7 @@ def convolution_seconds(dtype_name: str, *, limit: float = 1.0) -> float | None:
 
     Args:
         dtype_name: a floating-point torch dtype, "float32" or "bfloat16".
-        limit: stop measuring after so many seconds; a machine that emulates the type needs long for each.
+        limit: stop measuring after this many seconds; a machine that emulates the type needs long for each.
 
     Returns:
         The median, or None where torch cannot convolve in this type.

@@ -23,7 +23,7 @@ class Message(str):
     Attributes:
         template: the sentence with `{name}` for each field, formatted as by `str.format`.
         id: names this kind of sentence: lower-case words with dots and hyphens, `data.no-labels`.
-        fields: JSON values by name. What is itself a message or an error stands as
+        fields: JSON values by name. A value that is a message or an error is stored as
             `{"id", "text", "fields"}`, a counted noun ("3 images") as its number.
 
     >>> text = Message("{path}: {images} of 40", id="set.size", path="photos", images=12)
@@ -36,7 +36,7 @@ class Message(str):
     fields: dict[str, Any]
 
     def __new__(cls, template: str, /, *, id: str = "message", **fields: object) -> Message:
-        """A template without fields is the sentence itself, whatever braces it holds."""
+        """A template without fields is the sentence itself, even with braces in it."""
         self = super().__new__(cls, template.format(**fields) if fields else template)
         self.template = template
         self.id = id
@@ -55,7 +55,7 @@ class Message(str):
 
 
 def as_message(text: str, *, id: str = "message") -> Message:
-    """`text` if it is a message, else one that says it."""
+    """`text` if it is a message, else a message with this text."""
     return text if isinstance(text, Message) else Message(text, id=id)
 
 
@@ -91,7 +91,7 @@ def to_field(value: object) -> Any:
 
 
 def describe_messages(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What a file stores beside texts so that `restore_message` finds their ids and fields again."""
+    """The data that a file stores with texts so that `restore_message` can restore their ids and fields."""
     return {str(text): {"id": text.id, "fields": text.fields} for text in texts if isinstance(text, Message)}
 
 

@@ -4,7 +4,7 @@
     target = below("out", relative[0])                                 # out/x.png, checked after links
 
 `safe_path` accepts every text, also `..`, absolute paths and names that Windows reserves, and gives a
-relative path that every common file system can hold. The name shown to the user stays what it was.
+relative path that every common file system can hold. The name shown to the user does not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_PATH_BYTES = 2048  # half of what Linux accepts; the output folder needs the
 MAX_FOLDERS = 64
 EMPTY_NAME = "unnamed"
 
-# Windows: device names, whatever their suffix ("Naming Files, Paths, and Namespaces", Microsoft).
+# Windows: device names, with any suffix ("Naming Files, Paths, and Namespaces", Microsoft).
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?=\s*(\.|/|$))", re.IGNORECASE
 )
@@ -58,7 +58,7 @@ def safe_path(name: str) -> str:
         return EMPTY_NAME
     path = "/".join(parts)
     if len(path.encode()) > MAX_PATH_BYTES or len(parts) > MAX_FOLDERS:
-        # The folders as one, told apart by their hash; the file keeps its name.
+        # The folders as one, distinguished by their hash; the file keeps its name.
         return f"{_hash('/'.join(parts[:-1]))}/{parts[-1]}"
     return path
 
@@ -140,7 +140,7 @@ def _all_below(folder: str | os.PathLike[str], paths: Sequence[str]) -> list[Pat
             real = _resolved(step)
             if not real.is_relative_to(real_top) or ".." in step.relative_to(top).parts:
                 raise OutputError(
-                    "cannot write {place}: it leads outside of {top}",
+                    "cannot write {place}: it lies outside of {top}",
                     id="output.outside",
                     place=place,
                     top=top,
@@ -155,7 +155,7 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
         raise OutputError(
-            "cannot write {path}: its links form a circle, or it is no path",
+            "cannot write {path}: its links form a circle, or it is not a valid path",
             id="output.circular-links",
             path=path,
         ) from None
@@ -211,7 +211,7 @@ def _apart(paths: Sequence[str], later: Sequence[bool]) -> tuple[str, ...]:
     files: set[str] = set()
     folders: set[str] = set()
     result = list(paths)
-    numbers: dict[str, int] = {}  # where to go on, so that many equal names do not cost their square
+    numbers: dict[str, int] = {}  # where to continue, so that many equal names do not take quadratic time
     for index in sorted(range(len(paths)), key=lambda index: later[index]):
         path = candidate = paths[index]
         start = _key(path)

@@ -19,13 +19,13 @@ def operator_threads(number: int) -> Iterator[None]:
     """Within the block torch's operators in this thread use `number` threads."""
     import torch
 
-    before = torch.get_num_threads()
-    if before == number:
+    threads = torch.get_num_threads()
+    if threads == number:
         try:
             yield
         finally:
-            if torch.get_num_threads() != before:  # numba, which UMAP uses, sets OpenMP's number
-                torch.set_num_threads(before)
+            if torch.get_num_threads() != threads:  # numba, which UMAP uses, sets OpenMP's number
+                torch.set_num_threads(threads)
         return
     openmp, mkl = _openmp(), _mkl()
     if openmp is not None:
@@ -38,9 +38,9 @@ def operator_threads(number: int) -> Iterator[None]:
         yield
     finally:
         if openmp is not None:
-            openmp.omp_set_num_threads(before)
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
+            openmp.omp_set_num_threads(threads)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         if mkl is not None:
             mkl.MKL_Set_Num_Threads_Local(mkl_before)
 

@@ -56,7 +56,7 @@ def check_output(path: Name, *, force: bool, stream: bool = True) -> Path:
         if is_stream(mode):
             if not stream:
                 raise OutputError(
-                    "cannot write {path}: it is a device or a pipe, and a file is needed",
+                    "cannot write {path}: it is a device or a pipe, not a file",
                     id="output.is-stream",
                     path=path,
                 )
@@ -93,9 +93,7 @@ def check_folder(path: Name) -> Path:
     folder = resolve_output(path)
     mode = _mode(folder)
     if mode is not None and not stat.S_ISDIR(mode):
-        raise OutputError(
-            "cannot write into {path}: it exists and is no folder", id="output.not-a-folder", path=path
-        )
+        raise OutputError("cannot write into {path}: it is not a folder", id="output.not-a-folder", path=path)
     _check_ancestors(folder, path)
     _check_name(folder, path)
     return folder
@@ -113,8 +111,9 @@ def resolve_output(path: Name) -> Path:
         raise UsageError("the name of the output is empty", id="output.empty-name")
     if path == "-":  # as a Path it is a file: that is how ./- arrives here
         raise UsageError(
-            "results are not written to standard output; for a file of this name write ./-",
+            "this result cannot be written to standard output",
             id="output.standard-output",
+            hint="name a file or a folder; a file called - is written as ./-",
         )
     target = native_path(text)
     try:
@@ -153,13 +152,13 @@ def native_path(path: Name) -> Path:
         os.fsencode(text)
     except UnicodeError:
         raise OutputError(
-            "cannot write {text!r}: it cannot be a file's name here",
+            "cannot write {text!r}: it is not a valid file name on this system",
             id="output.impossible-name-here",
             text=text,
         ) from None
     if "\0" in text:
         raise OutputError(
-            "cannot write {text!r}: it cannot be a file's name", id="output.impossible-name", text=text
+            "cannot write {text!r}: it is not a valid file name", id="output.impossible-name", text=text
         )
     return Path(text)
 
@@ -208,11 +207,11 @@ def affects_every_output(error: OutputError) -> bool:
 
 
 def explain_os_error(error: Exception, path: Name) -> OutputError:
-    """What the system's error means for a file that was to be written to `path`."""
+    """The error for a file that could not be written to `path`, from the system's error."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ENOSPC:
         return OutputError(
-            "no space left while writing {path}; what stood there before is untouched",
+            "no space left to write {path}; a file that was there before is unchanged",
             id="output.disk-full",
             path=path,
         )
@@ -230,7 +229,7 @@ def explain_os_error(error: Exception, path: Name) -> OutputError:
         return OutputError("cannot write {path}: its name is too long", id="output.name-too-long", path=path)
     if isinstance(error, (NotADirectoryError, FileExistsError, IsADirectoryError)):
         return OutputError(
-            "cannot write {path}: a part of this path is a file, or it is a folder",
+            "cannot write {path}: it is a folder, or a part of this path is a file",
             id="output.path-through-file",
             path=path,
         )

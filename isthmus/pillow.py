@@ -54,7 +54,7 @@ class CompressedImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         data = self.fp.read()
         try:
-            # Pillow's own limit guards what it opens, so only the format's is asked for here.
+            # Pillow checks its own limit on what it opens, so only the format's limit is checked here.
             content = container.read_container(data)
         except CompressedFileError as error:
             raise SyntaxError(error.message) from None  # what Pillow expects of a plug-in
@@ -87,16 +87,20 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:  # noqa: ARG001
-    given = dict(image.encoderinfo)
-    metadata = {key: given[key] for key in ("icc_profile", "exif") if given.get(key) is not None}
+    encoder_options = dict(image.encoderinfo)
+    metadata = {
+        key: encoder_options[key] for key in ("icc_profile", "exif") if encoder_options.get(key) is not None
+    }
     if metadata:
         image = image.copy()
         if isinstance(metadata.get("exif"), Image.Exif):
             metadata["exif"] = metadata["exif"].tobytes()
         image.info.update(**metadata)
-    options = {key: given[key] for key in _OPTIONS if given.get(key) is not None}
+    options = {key: encoder_options[key] for key in _OPTIONS if encoder_options.get(key) is not None}
     try:
-        stream.write(compress(image, model=given.get("model") or _model_from_environment(), **options))
+        stream.write(
+            compress(image, model=encoder_options.get("model") or _model_from_environment(), **options)
+        )
     except IsthmusError as error:
         raise OSError(error.message) from error
 

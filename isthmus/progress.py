@@ -44,7 +44,7 @@ class Task:
         self.running = False
 
     def update(self, done: float, text: str = "") -> None:
-        """`done` of the total is finished; `text` says what the job sees (an epoch, a loss, a file name)."""
+        """`done` of the total is finished; `text` is the state of the job (an epoch, a loss, a file name)."""
 
     def say(self, text: str) -> None:
         """Print a line on stderr without tearing what is shown."""
@@ -64,7 +64,7 @@ class Task:
 
 
 class Progress(Protocol):
-    """What shows how far a call is."""
+    """Shows the progress of a call."""
 
     def task(self, label: str, total: float, unit: str = "", *, start: float = 0) -> Task:
         """Begin a job. `unit` names what `total` counts, for example "images"."""
@@ -131,7 +131,7 @@ class LineTask(Task):
             self._held = (done, text)
 
     def __exit__(self, *error: object) -> None:
-        # What was held back is the last thing known, most of all when the job has just failed.
+        # The update that was held back is the latest one: it matters most when the job has just failed.
         if self._held is not None:
             self._print(*self._held, self._clock())
         super().__exit__(*error)
@@ -140,8 +140,8 @@ class LineTask(Task):
         self._printed = now
         self._held = None
         share = f"{100 * min(done / self.total, 1):.0f}%" if self.total > 0 else f"{done:g}"
-        left = remaining(done - self.start, self.total - self.start, now - self._began)
-        parts = [f"{self.label}: {share}", text, f"{duration(left)} left" if left else ""]
+        seconds_left = remaining(done - self.start, self.total - self.start, now - self._began)
+        parts = [f"{self.label}: {share}", text, f"{duration(seconds_left)} left" if seconds_left else ""]
         self.say("  ".join(part for part in parts if part))
 
 
@@ -216,7 +216,7 @@ def remaining(done: float, total: float, seconds: float) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: "45 s", "3 min 20 s", "2 h 05 min"."""
+    """A length of time in words: "45 s", "3 min 20 s", "2 h 05 min"."""
     rounded = max(round(seconds), 0)
     if rounded < 60:
         return f"{rounded} s"

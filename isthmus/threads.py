@@ -110,17 +110,17 @@ def count() -> int:
     """
     if _in_worker.active:
         return 1
-    own = os.environ.get("ISTHMUS_THREADS", "").strip()
-    if own:
+    setting = os.environ.get("ISTHMUS_THREADS", "").strip()
+    if setting:
         # ASCII digits only: int() also takes signs, underscores and the digits of every script.
-        if not re.fullmatch("[0-9]{1,4}", own) or not 1 <= int(own) <= MAX_THREADS:
+        if not re.fullmatch("[0-9]{1,4}", setting) or not 1 <= int(setting) <= MAX_THREADS:
             raise UsageError(
                 "ISTHMUS_THREADS={value} is not a number of threads from 1 to {most}",
                 id="threads.number",
-                value=own,
+                value=setting,
                 most=MAX_THREADS,
             )
-        return int(own)
+        return int(setting)
     openmp = re.match(r"\s*([0-9]{1,6})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     number = int(openmp[1]) if openmp and int(openmp[1]) >= 1 else usable_cores()
     torch = sys.modules.get("torch")
@@ -162,7 +162,7 @@ def limited(number: int | None = None) -> Iterator[int]:
     wait passively for each other. Afterwards everything is as the caller had set it.
 
     Yields:
-        The number. In a worker of `map_ordered` it is 1, whatever was asked for.
+        The number. In a worker of `map_ordered` it is always 1.
     """
     number = count() if number is None or _in_worker.active else number
     if _in_worker.active:
@@ -189,21 +189,21 @@ def map_ordered(
     operators of `count()` threads; so are all where there is one worker.
 
     Args:
-        workers: so many items are in work at once; by default `count()`. Give fewer where an item takes much
-            memory.
-        ahead: so many results more may wait to be taken.
+        workers: the number of items that are processed at once; by default `count()`. Give fewer where an
+            item takes much memory.
+        ahead: this many more results may wait to be taken.
 
     Raises:
         Whatever `work` or `items` raise: the items before it have been yielded, the rest is given up.
     """
     most = count()
     number = most if workers is None or _in_worker.active else max(1, workers)
-    rest = iter(items)
-    first = list(islice(rest, 2))
+    remaining = iter(items)
+    first = list(islice(remaining, 2))
     if number == 1 or len(first) < 2:
-        yield from _mapped_here(work, chain(first, rest), most)
+        yield from _mapped_here(work, chain(first, remaining), most)
         return
-    yield from _mapped(work, chain(first, rest), number, number + ahead)
+    yield from _mapped(work, chain(first, remaining), number, number + ahead)
 
 
 def overlapped(
@@ -213,7 +213,7 @@ def overlapped(
     items. Where there is one thread, it does both in turn.
 
     Args:
-        waiting: at most so many items wait for their work or for the caller.
+        waiting: at most this many items wait for their work or for the caller.
     """
 
     def pair(item: Item) -> tuple[Item, Result]:
@@ -227,8 +227,8 @@ def overlapped(
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of `size`; the last may be shorter."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
         yield some
 
 
@@ -238,7 +238,7 @@ def _mapped_here(work: Callable[[Item], Result], items: Iterator[Item], number: 
         return
     with passive_waiting(number):
         for item in items:
-            with operator_threads(number):  # not while the caller goes on in this thread
+            with operator_threads(number):  # not while the caller continues in this thread
                 result = work(item)
             yield result
 

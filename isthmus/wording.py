@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CountText(str):
-    """A number with its noun, which still knows its `number`."""
+    """A number with its noun, as text; `number` is the number alone."""
 
     number: float
 
@@ -20,8 +20,8 @@ def format_count(number: float, noun: str, plural: str | None = None) -> str:
     Args:
         noun: in the singular; plural: where it is not the singular with an "s".
     """
-    shown = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
-    return CountText(f"{shown} {choose_word(number, noun, plural)}", number)
+    digits = f"{number:,}" if isinstance(number, int) else f"{number:,g}"
+    return CountText(f"{digits} {choose_word(number, noun, plural)}", number)
 
 
 def choose_word(number: float, singular: str, plural: str | None = None) -> str:
@@ -30,7 +30,7 @@ def choose_word(number: float, singular: str, plural: str | None = None) -> str:
 
 
 def format_size(size_bytes: int) -> str:
-    """A number of bytes as people say it: "512 bytes", "3.4 MB"."""
+    """A number of bytes in words: "512 bytes", "3.4 MB"."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= factor:
             number = size_bytes / factor

@@ -62,13 +62,13 @@ def test_what_a_killed_process_left_goes_with_the_next_write_of_that_file(tmp_pa
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
-    kept = [".other.safetensors.abcdefgh.part", "a.part", ".a.part", ".a.abc.part", ".a.ABCDEFGH.part"]
-    for name in kept:
+    other_names = [".other.safetensors.abcdefgh.part", "a.part", ".a.part", ".a.abc.part", ".a.ABCDEFGH.part"]
+    for name in other_names:
         (tmp_path / name).write_bytes(b"mine")
         age(tmp_path / name, 2 * atomic.STALE_SECONDS)
     (tmp_path / ".a.abcdefgh.part").mkdir()
     write_bytes(tmp_path / "a", b"new")
-    assert names(tmp_path) == sorted([*kept, ".a.abcdefgh.part", "a"])
+    assert names(tmp_path) == sorted([*other_names, ".a.abcdefgh.part", "a"])
 
 
 def test_a_failed_write_removes_nothing(tmp_path: Path) -> None:

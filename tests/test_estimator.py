@@ -31,11 +31,11 @@ def fitted(digits: tuple[np.ndarray, np.ndarray]) -> ImageAutoencoder:
 
 
 def test_scikit_learns_own_checks_pass() -> None:
-    found = check_estimator(
+    result = check_estimator(
         ImageAutoencoder(**{**QUICK, "steps": 2}, validation=0), on_skip=None, on_fail=None
     )
-    assert [(one["check_name"], one["exception"]) for one in found if one["status"] == "failed"] == []
-    assert sum(one["status"] == "passed" for one in found) > 30
+    assert [(item["check_name"], item["exception"]) for item in result if item["status"] == "failed"] == []
+    assert sum(item["status"] == "passed" for item in result) > 30
 
 
 def test_flat_images_come_back_in_their_own_range(

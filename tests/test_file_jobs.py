@@ -70,7 +70,7 @@ def test_an_output_is_a_file_for_one_input_or_a_folder() -> None:
     for out in ("x", "x/", "x.d/"):
         assert [job.target for job in plan(1, out)] == [Path(out, "0.txt")]
     assert [job.target for job in plan(2, "x.d")] == [Path("x.d/0.txt"), Path("x.d/1.txt")]
-    with pytest.raises(OutputError, match="name of one file"):
+    with pytest.raises(OutputError, match="names one file"):
         plan(2, "x.md")
     with pytest.raises(OutputError, match=r"must end with one of \.md, \.txt") as caught:
         plan(1, "x.doc")
@@ -91,8 +91,8 @@ def test_existing_outputs_are_kept_and_failures_collected() -> None:
 
     task = Recorder()
     outcomes = run_jobs(jobs, work, force=False, task=task, stop=Interruption(), workers=2)
-    assert [one.value for one in outcomes] == ["0.in", None, None, "3.in"]
-    assert [one.kept for one in outcomes] == [False, True, False, False]
+    assert [item.value for item in outcomes] == ["0.in", None, None, "3.in"]
+    assert [item.kept for item in outcomes] == [False, True, False, False]
     assert outcomes[2].skipped is not None and outcomes[2].skipped.reason == "is broken"
     assert task.shares[-1] == 4 and 0.5 in {share % 1 for share in task.shares}
     with pytest.raises(DataError):
@@ -115,12 +115,12 @@ def test_an_interrupt_leaves_what_is_done_and_says_how_many(
     done = len(list(Path("out").iterdir()))
     assert 3 <= done < 40 and not stop.complete
     written = sorted((path.stem for path in Path("out").iterdir()), key=int)
-    assert [one.value for one in outcomes] == [f"{name}.in" for name in written]
+    assert [item.value for item in outcomes] == [f"{name}.in" for name in written]
     assert caplog.messages == [f"interrupted: {done} of 40 files done; the same call does the rest"]
     with pytest.raises(KeyboardInterrupt, match="interrupted: 0 of 2 files done"):
         run_jobs([jobs[3]] * 2, work, force=False, task=Task(), stop=Interruption(), workers=workers)
     again = run_jobs(jobs, write, force=False, task=Task(), stop=Interruption())
-    assert sum(one.kept for one in again) == done and len(list(Path("out").iterdir())) == 40
+    assert sum(item.kept for item in again) == done and len(list(Path("out").iterdir())) == 40
 
 
 def test_files_in_work_share_a_budget_of_memory() -> None:
@@ -148,7 +148,7 @@ def test_a_companion_is_no_result_of_another_job_and_replaces_nothing(tmp_path: 
     jobs = plan_outputs(files, tmp_path, suffix=".png", suffixes=(".png",), force=False)
     (tmp_path / "b-compare.png").write_text("mine")
     companions = [job.companion for job in plan_companions(jobs, "-compare.png", force=False)]
-    assert [one.name for one in companions if one] == [
+    assert [item.name for item in companions if item] == [
         "a-compare-2.png",
         "A-compare-compare.png",
         "b-compare-2.png",

@@ -59,9 +59,9 @@ def test_braces_in_values_and_in_a_sentence_without_fields_are_kept() -> None:
     ],
 )
 def test_fields_are_json_values(value: object, expected: object) -> None:
-    found = to_field(value)
-    assert found == expected and type(found) is type(expected)
-    json.dumps(found, allow_nan=False)
+    result = to_field(value)
+    assert result == expected and type(result) is type(expected)
+    json.dumps(result, allow_nan=False)
 
 
 def test_an_error_has_id_fields_and_hint_as_data() -> None:
@@ -141,23 +141,26 @@ def test_notes_are_collected_with_their_data() -> None:
         log_note("{n} images are left out", id="left-out", n=3)
         log_note("{n} images are left out", id="left-out", n=3)
         log_note("plain {braces}")
-        found = collected_notes()
-    assert [note.to_dict() for note in found] == [
+        result = collected_notes()
+    assert [note.to_dict() for note in result] == [
         {"id": "left-out", "text": "3 images are left out", "fields": {"n": 3}},
         {"id": "note", "text": "plain {braces}", "fields": {}},
     ]
 
 
 def test_a_skipped_input_says_why_as_data() -> None:
-    one = SkippedInput("a.png", Message("cut at {byte}", id="image-file.short", byte=7))
-    assert one.to_dict() == {
+    skipped = SkippedInput("a.png", Message("cut at {byte}", id="image-file.short", byte=7))
+    assert skipped.to_dict() == {
         "name": "a.png",
         "reason": "cut at 7",
         "id": "image-file.short",
         "fields": {"byte": 7},
     }
     assert SkippedInput("a.png", "why").id == "skipped"
-    assert SkippedInput("a.png", "cut at 7") == one and len({one, SkippedInput("a.png", "cut at 7")}) == 1
+    assert (
+        SkippedInput("a.png", "cut at 7") == skipped
+        and len({skipped, SkippedInput("a.png", "cut at 7")}) == 1
+    )
 
 
 def test_messages_are_found_again_by_what_was_stored() -> None:

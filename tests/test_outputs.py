@@ -69,7 +69,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(attempt: Write, tmp_path: Pa
     for name in ("f/x", "f/deeper/x"):
         with pytest.raises(OutputError, match="a part of this path is a file"):
             attempt(name)
-    with pytest.raises(OutputError, match="no folder"):
+    with pytest.raises(OutputError, match="not a folder"):
         check_folder("f")
 
 
@@ -125,7 +125,7 @@ def test_a_device_takes_the_bytes_and_stays_one(tmp_path: Path) -> None:
     write_bytes(place, b"x")
     assert stat.S_ISCHR(place.stat().st_mode)
     assert [path.name for path in tmp_path.iterdir()] == ["null"]
-    with pytest.raises(OutputError, match="a file is needed"):
+    with pytest.raises(OutputError, match="not a file"):
         check_output(place, force=True, stream=False)
 
 

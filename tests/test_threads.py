@@ -115,8 +115,8 @@ def test_a_process_of_its_own_sets_what_libraries_read_when_loaded(monkeypatch: 
 @pytest.mark.usefixtures("three")
 def test_limited_holds_within_the_block_and_in_this_thread_only() -> None:
     torch.set_num_threads(2)
-    seen: list[int] = []
-    other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread_counts: list[int] = []
+    other = threading.Thread(target=lambda: thread_counts.append(torch.get_num_threads()))
     with limited() as number:
         assert number == torch.get_num_threads() == 3
         other.start()
@@ -125,7 +125,7 @@ def test_limited_holds_within_the_block_and_in_this_thread_only() -> None:
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 3
     assert torch.get_num_threads() == 2
-    assert seen == [2]
+    assert thread_counts == [2]
     with pytest.raises(ValueError, match="wrong"), limited():
         raise ValueError("wrong")
     assert torch.get_num_threads() == 2
@@ -134,21 +134,21 @@ def test_limited_holds_within_the_block_and_in_this_thread_only() -> None:
 def test_blocks_that_overlap_in_several_threads_leave_every_setting() -> None:
     torch.set_num_threads(2)
     both = threading.Barrier(2, timeout=60)
-    seen = []
+    thread_counts = []
 
     def work(number: int) -> None:
         with limited(number):
             both.wait()
-            seen.append((number, torch.get_num_threads()))
+            thread_counts.append((number, torch.get_num_threads()))
             both.wait()
-        seen.append((0, torch.get_num_threads()))
+        thread_counts.append((0, torch.get_num_threads()))
 
     workers = [threading.Thread(target=work, args=(number,)) for number in (3, 4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert sorted(seen) == [(0, 2), (0, 2), (3, 3), (4, 4)]
+    assert sorted(thread_counts) == [(0, 2), (0, 2), (3, 3), (4, 4)]
     assert torch.get_num_threads() == 2
 
 
@@ -206,14 +206,14 @@ def test_results_do_not_depend_on_the_number_of_threads(use: str, monkeypatch: p
         "encode": lambda: model.encode(images),
         "reconstruct": lambda: model.reconstruct(images),
     }
-    found = []
+    results = []
     for number in ("1", "2", "3"):
         monkeypatch.setenv("ISTHMUS_THREADS", number)
-        found.append(np.asarray(uses[use](), dtype=np.float64))
+        results.append(np.asarray(uses[use](), dtype=np.float64))
     levels = use in ("denoise", "inpaint", "reconstruct")
-    for other in found[1:]:
+    for other in results[1:]:
         # Operators that sum may do so in another order.
-        np.testing.assert_allclose(other, found[0], rtol=0 if levels else 1e-4, atol=1 if levels else 1e-6)
+        np.testing.assert_allclose(other, results[0], rtol=0 if levels else 1e-4, atol=1 if levels else 1e-6)
 
 
 # ---------------------------------------------------------------- workers
@@ -223,8 +223,8 @@ def test_results_do_not_depend_on_the_number_of_threads(use: str, monkeypatch: p
 @pytest.mark.parametrize("number", [0, 1, 20])
 @pytest.mark.usefixtures("three")
 def test_results_come_in_order(workers: int, number: int) -> None:
-    found = list(map_ordered(lambda n: n * n, range(number), workers=workers, ahead=workers % 3))
-    assert found == [n * n for n in range(number)]
+    result = list(map_ordered(lambda n: n * n, range(number), workers=workers, ahead=workers % 3))
+    assert result == [n * n for n in range(number)]
 
 
 @pytest.mark.usefixtures("three")
@@ -242,10 +242,10 @@ def test_a_worker_has_one_thread_and_the_callers_modes() -> None:
     here = threading.current_thread()
     try:
         with torch.no_grad():
-            found = list(map_ordered(state, range(4)))
+            result = list(map_ordered(state, range(4)))
     finally:
         torch.set_flush_denormal(False)
-    assert found == [(1, 1, False, True, "the caller's", [False, False])] * 4
+    assert result == [(1, 1, False, True, "the caller's", [False, False])] * 4
 
 
 @pytest.mark.usefixtures("three")
@@ -263,10 +263,10 @@ def test_what_is_in_flight_is_bounded() -> None:
             drawn.append(number)
             yield number
 
-    found = map_ordered(lambda n: n, items(), ahead=2)
-    assert next(found) == 0
+    result = map_ordered(lambda n: n, items(), ahead=2)
+    assert next(result) == 0
     assert len(drawn) == 5
-    found.close()
+    result.close()
     assert len(drawn) == 5
 
 
@@ -280,20 +280,20 @@ def test_an_error_comes_in_its_place_and_ends_the_rest() -> None:
             raise DataError("two")
         return number
 
-    found = map_ordered(work, range(100))
-    assert [next(found), next(found)] == [0, 1]
+    result = map_ordered(work, range(100))
+    assert [next(result), next(result)] == [0, 1]
     with pytest.raises(DataError, match="two"):
-        next(found)
+        next(result)
     assert len(begun) <= 5
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("isthmus_")]
 
 
 @pytest.mark.usefixtures("three")
 def test_ctrl_c_ends_the_workers() -> None:
-    found = map_ordered(lambda n: n, range(100))
-    next(found)
+    result = map_ordered(lambda n: n, range(100))
+    next(result)
     with pytest.raises(KeyboardInterrupt):
-        found.throw(KeyboardInterrupt)
+        result.throw(KeyboardInterrupt)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("isthmus_")]
 
 
@@ -321,8 +321,8 @@ def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> i
 @pytest.mark.usefixtures("number")
 @pytest.mark.parametrize("waiting", [1, 5])
 def test_overlapped_results_come_in_order(waiting: int) -> None:
-    found = list(overlapped(lambda n: n * n, range(20), waiting=waiting))
-    assert found == [(n, n * n) for n in range(20)]
+    result = list(overlapped(lambda n: n * n, range(20), waiting=waiting))
+    assert result == [(n, n * n) for n in range(20)]
     assert list(overlapped(lambda n: n, [])) == []
 
 
@@ -334,8 +334,8 @@ def test_no_more_items_are_drawn_than_may_wait(number: int) -> None:
             drawn.append(item)
             yield item
 
-    found = overlapped(lambda n: n, items(), waiting=3)
-    assert next(found) == (0, 0)
+    result = overlapped(lambda n: n, items(), waiting=3)
+    assert next(result) == (0, 0)
     assert len(drawn) == (1 if number == 1 else 4)
 
 
@@ -346,10 +346,10 @@ def test_what_the_work_raises_comes_with_its_item() -> None:
             raise DataError("two")
         return number
 
-    found = overlapped(work, range(5))
-    assert [next(found), next(found)] == [(0, 0), (1, 1)]
+    result = overlapped(work, range(5))
+    assert [next(result), next(result)] == [(0, 0), (1, 1)]
     with pytest.raises(DataError, match="two"):
-        next(found)
+        next(result)
 
 
 def test_batched_keeps_order_and_the_rest() -> None:

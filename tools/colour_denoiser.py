@@ -26,16 +26,18 @@ SPREAD = 0.02  # of the random numbers that tell the three channels apart
 def coloured(gray: Autoencoder) -> Autoencoder:
     """The same function on the mean of three channels, whose noise is weaker by √3."""
     new = build(gray.recipe, channels=COLOURS, size=gray.size)
-    kept, state = gray.state_dict(), new.state_dict()
+    gray_state, state = gray.state_dict(), new.state_dict()
     for name, value in state.items():
-        if name in kept and kept[name].shape == value.shape:
-            value.copy_(kept[name])
-    image, level = kept["encoder.first.weight"].chunk(2, dim=1)  # what is seen, and the map of its noise
+        if name in gray_state and gray_state[name].shape == value.shape:
+            value.copy_(gray_state[name])
+    image, level = gray_state["encoder.first.weight"].chunk(
+        2, dim=1
+    )  # what is seen, and the map of its noise
     unlike = SPREAD * torch.randn(len(image), COLOURS * image.shape[1], *image.shape[2:])
-    seen = image.repeat(1, COLOURS, 1, 1) / COLOURS + unlike
-    state["encoder.first.weight"].copy_(torch.cat([seen, level / math.sqrt(COLOURS)], dim=1))
+    input_image = image.repeat(1, COLOURS, 1, 1) / COLOURS + unlike
+    state["encoder.first.weight"].copy_(torch.cat([input_image, level / math.sqrt(COLOURS)], dim=1))
     for kind in ("weight", "bias"):
-        value = kept[f"decoder.last.{kind}"]
+        value = gray_state[f"decoder.last.{kind}"]
         state[f"decoder.last.{kind}"].copy_(value.repeat(COLOURS, *[1] * (value.ndim - 1)))
     new.load_state_dict(state)
     return new

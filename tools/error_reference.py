@@ -65,10 +65,10 @@ class MessageCall:
 
 def package_calls() -> list[MessageCall]:
     """Every call of the package that makes a message, by file and line."""
-    found: list[MessageCall] = []
+    calls: list[MessageCall] = []
     for place, tree in _sources().items():
-        found += message_calls(tree, place)
-    return found
+        calls += message_calls(tree, place)
+    return calls
 
 
 def message_calls(tree: ast.AST, place: str) -> Iterator[MessageCall]:
@@ -106,10 +106,10 @@ def error_classes() -> frozenset[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     }
-    found = {"IsthmusError"}
-    while more := {name for name, own in bases.items() if own & found} - found:
-        found |= more
-    return frozenset(found)
+    names = {"IsthmusError"}
+    while more := {name for name, own in bases.items() if own & names} - names:
+        names |= more
+    return frozenset(names)
 
 
 def reference(calls: Iterable[MessageCall] | None = None) -> str:

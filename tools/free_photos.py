@@ -135,7 +135,7 @@ def main() -> None:
         (folder / part).mkdir(parents=True)
     with tempfile.TemporaryDirectory() as unpacked:
         photos = [*debian_photos(Path(unpacked)), *wheel_photos()]
-        records = write_photos(sorted(photos, key=lambda found: found[1]["name"]), folder, mode)
+        records = write_photos(sorted(photos, key=lambda entry: entry[1]["name"]), folder, mode)
     for other in arguments.also:
         records += write_others(other, folder, mode, arguments.shrink)
     (folder / "sources.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
@@ -146,13 +146,13 @@ def main() -> None:
 def write_photos(photos: list[tuple[Path, dict[str, str]]], folder: Path, mode: str) -> list[dict[str, Any]]:
     """Cut each photograph and write its pieces to one of the two parts; copies are left out."""
     records: list[dict[str, Any]] = []
-    seen: set[str] = set()
+    hashes: set[str] = set()
     held_out = 0
     for number, (path, record) in enumerate(photos):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
-        if content in seen:
+        if content in hashes:
             continue
-        seen.add(content)
+        hashes.add(content)
         pieces = [piece for piece in cut(reduced(path)) if detail(piece) >= FLAT]
         part = "tune" if number % EVERY == 2 and held_out < HELD_OUT else "train"
         if part == "tune":
@@ -185,13 +185,13 @@ def debian_photos(folder: Path) -> list[tuple[Path, dict[str, str]]]:
     subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True, capture_output=True)
     for archive in folder.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", archive, folder / archive.name.partition("_")[0]], check=True)
-    found = []
+    photos = []
     for source in sources:
         for inside in source.paths:
             path = folder / source.package / inside
             name = path.parts[-4] if "wallpapers" in path.parts else path.stem
-            found.append((path, _record(name, source.licence, f"Debian: {source.package}/{inside}")))
-    return found
+            photos.append((path, _record(name, source.licence, f"Debian: {source.package}/{inside}")))
+    return photos
 
 
 def wheel_photos() -> list[tuple[Path, dict[str, str]]]:

@@ -47,19 +47,19 @@ def result_classes() -> list[type[Result]]:
     """Every result with a schema, by schema."""
     for module in iter_modules(api.__path__):
         import_module(f"isthmus.api.{module.name}")
-    found: dict[str, type[Result]] = {}
+    classes: dict[str, type[Result]] = {}
     todo = Result.__subclasses__()
     while todo:
-        one = todo.pop()
-        todo += one.__subclasses__()
-        if "schema" in vars(one):
-            found[one.schema] = one
-    return [found[schema] for schema in sorted(found)]
+        class_ = todo.pop()
+        todo += class_.__subclasses__()
+        if "schema" in vars(class_):
+            classes[class_.schema] = class_
+    return [classes[schema] for schema in sorted(classes)]
 
 
 def attribute_texts(cls: type[Any]) -> dict[str, str]:
     """What the docstrings of a class and its bases say of each attribute."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         text = inspect.cleandoc(base.__doc__ or "")
         _, _, rest = text.partition("\nAttributes:\n")
@@ -70,10 +70,10 @@ def attribute_texts(cls: type[Any]) -> dict[str, str]:
                 break
             if begin:
                 names = [name.strip() for name in begin[1].split(",")]
-                found |= dict.fromkeys(names, begin[2])
+                texts |= dict.fromkeys(names, begin[2])
             elif line.strip():
-                found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
+                texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
+    return texts
 
 
 def describe_result(result: type[Result]) -> str:

@@ -44,10 +44,10 @@ def take_weights(model: Autoencoder, start: Autoencoder) -> None:
     state = start.state_dict()
     own, other = model.state_dict()["encoder.first.weight"], state["encoder.first.weight"]
     if own.shape != other.shape:
-        known = own.shape[1]
-        level = other[:, known:].sum((1, 2, 3)) * (STARTING_SIGMA / 255)
+        old_width = own.shape[1]
+        level = other[:, old_width:].sum((1, 2, 3)) * (STARTING_SIGMA / 255)
         state = state | {
-            "encoder.first.weight": other[:, :known],
+            "encoder.first.weight": other[:, :old_width],
             "encoder.first.bias": state["encoder.first.bias"] + level,
         }
     model.load_state_dict(state)

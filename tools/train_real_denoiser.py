@@ -216,20 +216,22 @@ def train(folder: Path, out: Path, training: Training, *, resume: bool = False) 
     channels = training.model.channels
     pieces = Pieces(folder, training.device, crop=options.crop, channels=channels)
     generator = torch.Generator(device=training.device)
-    seen: list[dict[str, float]] = []
+    losses: list[dict[str, float]] = []
     now = time.process_time if options.clock == "cpu" else time.monotonic
     began, saved = now() - training.seconds, now()
     budget = 60 * options.minutes
     while training.seconds < budget and (options.max_steps is None or training.steps < options.max_steps):
         generator.manual_seed(options.seed * 2**32 + training.steps)  # a step depends on its number alone
-        seen.append(training.step(pieces.draw(options.batch, generator), generator))
+        losses.append(training.step(pieces.draw(options.batch, generator), generator))
         training.seconds = now() - began
         if training.steps % 100 == 0:
             row = {"step": training.steps, "minutes": round(training.seconds / 60, 2)}
-            row |= {key: round(sum(one[key] for one in seen) / len(seen), 4) for key in seen[0]}
+            row |= {
+                key: round(sum(loss_row[key] for loss_row in losses) / len(losses), 4) for key in losses[0]
+            }
             row["rate"] = training.optimiser.param_groups[0]["lr"]
             print(json.dumps(row), flush=True)
-            seen.clear()
+            losses.clear()
         if now() - saved > 60 * options.save_minutes:
             training.save(out, folder.name)
             saved = now()

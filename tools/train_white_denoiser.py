@@ -48,17 +48,17 @@ class Distillation(Training):
         self.teacher = teacher.to(self.device).eval()
 
     def loss(self, trace: Trace, errors: Tensor) -> Tensor:  # noqa: ARG002
-        seen = trace.corrupted
+        corrupted = trace.corrupted
         way = int(torch.randint(ORIENTATIONS, (), generator=trace.generator, device=self.device))
 
         def turn(part: Tensor) -> Tensor:
             return rotate(part, way)
 
         with torch.no_grad():
-            turned = self.teacher.reconstruct_batch(turn(seen.input), seen.mapped(turn))
+            turned = self.teacher.reconstruct_batch(turn(corrupted.input), corrupted.mapped(turn))
             taught = rotate_back(turned, way)
-            scale = (taught - seen.target).square().flatten(1).mean(1) + LEAST_ERROR
-            target = taught + CLEAN_SHARE * (seen.target - taught)
+            scale = (taught - corrupted.target).square().flatten(1).mean(1) + LEAST_ERROR
+            target = taught + CLEAN_SHARE * (corrupted.target - taught)
         distances = (trace.output - target).square().flatten(1).mean(1)
         return (distances / scale).mean()
 
@@ -66,11 +66,11 @@ class Distillation(Training):
 @torch.no_grad()
 def take_weights(model: Autoencoder, start: Autoencoder) -> None:
     """Copy the weights of `start`; blocks that it lacks add nothing at first."""
-    known = start.state_dict()
+    old_state = start.state_dict()
     for name, module in model.named_modules():
-        if isinstance(module, Block) and f"{name}.layers.1.weight" not in known:
+        if isinstance(module, Block) and f"{name}.layers.1.weight" not in old_state:
             silence(module.last_convolution())
-    model.load_state_dict(model.state_dict() | known)
+    model.load_state_dict(model.state_dict() | old_state)
 
 
 def white_denoiser(settings: list[str], start: Path | None, *, channels: int, crop: int) -> Autoencoder:

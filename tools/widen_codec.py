@@ -34,13 +34,13 @@ PIECES = 300  # of each photograph
 def pieces(photos: ImageSet, side: int) -> torch.Tensor:
     """`(n, channels·side²)` random pieces in [0, 1], in the order of `pixel_unshuffle`."""
     random = np.random.default_rng(0)
-    found = []
+    patches = []
     for number in range(len(photos)):
         pixels = torch.from_numpy(np.array(photos.image(number))).permute(2, 0, 1).float() / 255
         for _ in range(PIECES):
             top, left = (int(random.integers(extent - side + 1)) for extent in pixels.shape[1:])
-            found.append(pixels[:, top : top + side, left : left + side])
-    return F.pixel_unshuffle(torch.stack(found), side)[..., 0, 0]
+            patches.append(pixels[:, top : top + side, left : left + side])
+    return F.pixel_unshuffle(torch.stack(patches), side)[..., 0, 0]
 
 
 @torch.no_grad()
@@ -53,12 +53,12 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     new = build(recipe, channels=old.channels, size=old.size)
     assert isinstance(new.encoder, ConvEncoder) and isinstance(new.decoder, ConvDecoder)
     assert new.decoder.begins_at_code
-    kept = old.state_dict()
+    old_state = old.state_dict()
     state = new.state_dict()
     for name, value in state.items():
-        if name in kept and kept[name].shape == value.shape:
-            value.copy_(kept[name])
-        elif name not in kept and name.startswith("decoder.stages.2.") and ".layers.3." in name:
+        if name in old_state and old_state[name].shape == value.shape:
+            value.copy_(old_state[name])
+        elif name not in old_state and name.startswith("decoder.stages.2.") and ".layers.3." in name:
             value.zero_()  # the last convolution of an added residual block
 
     analysis = old.encoder.straight.weight[..., 0, 0]
@@ -67,7 +67,7 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     entry, entry_bias = inner, old.decoder.entry.bias
     if not old.decoder.begins_at_code:  # its entry stood before the straight path, and was not scaled
         painted, shift = outer @ inner, shift + outer @ entry_bias
-        by_spread = kept["decoder.spread"].flatten()
+        by_spread = old_state["decoder.spread"].flatten()
         entry, entry_bias = inner * by_spread[None, :] / by_spread[:, None], entry_bias / by_spread
     x = pieces(photos, stride)
     constant = painted @ old.encoder.straight.bias + shift + old.offset.flatten().repeat_interleave(stride**2)
@@ -76,7 +76,7 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     rest = torch.eye(len(vectors)) - painted @ analysis
     for name in ("weight", "bias"):
         state[f"encoder.last.{name}"].zero_()
-        state[f"encoder.last.{name}"][:before] = kept[f"encoder.last.{name}"]
+        state[f"encoder.last.{name}"][:before] = old_state[f"encoder.last.{name}"]
     state["encoder.straight.weight"][..., 0, 0] = torch.cat([analysis, vectors.t() @ rest])
     # Rows of the rest are centred where the photographs are, so that most of their numbers round to zero.
     centre = left.mean(0) + constant
@@ -86,7 +86,7 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     numbers = left @ vectors
     spread = numbers.std(0)
     for side in ("encoder", "decoder"):
-        state[f"{side}.spread"][:, 0, 0] = torch.cat([kept[f"{side}.spread"].flatten(), spread])
+        state[f"{side}.spread"][:, 0, 0] = torch.cat([old_state[f"{side}.spread"].flatten(), spread])
     state["decoder.entry.weight"].zero_()
     state["decoder.entry.weight"][:, :before, 0, 0] = entry
     state["decoder.entry.bias"].copy_(entry_bias)
@@ -94,14 +94,14 @@ def widened(old: Autoencoder, photos: ImageSet, channels: int, finest: int) -> A
     prior = "bottleneck.context."
     for name in ("mean", "magnitude"):
         state[prior + name].zero_()
-        state[prior + name][:before, :before] = kept[prior + name]
+        state[prior + name][:before, :before] = old_state[prior + name]
         beside = state[f"{prior}{name}_beside"]
-        beside[:before] = kept[f"{prior}{name}_beside"]
+        beside[:before] = old_state[f"{prior}{name}_beside"]
     for name in ("bottleneck.scale", "bottleneck.gains.log_gain"):
-        state[name][:, :before] = kept[name]
-    state["bottleneck.shrink"][:before] = kept["bottleneck.shrink"]
-    state["bottleneck.shrink"][before:] = kept["bottleneck.shrink"][-16:].mean()
-    gain = kept["bottleneck.gains.log_gain"][:, -16:].mean(1, keepdim=True)
+        state[name][:, :before] = old_state[name]
+    state["bottleneck.shrink"][:before] = old_state["bottleneck.shrink"]
+    state["bottleneck.shrink"][before:] = old_state["bottleneck.shrink"][-16:].mean()
+    gain = old_state["bottleneck.gains.log_gain"][:, -16:].mean(1, keepdim=True)
     state["bottleneck.gains.log_gain"][:, before:] = gain
     promised = ((UNIT * gain).exp() * spread * 0.5).clamp(0.05, 10)
     state["bottleneck.scale"][:, before:] = torch.expm1(promised).log() / UNIT
@@ -119,8 +119,8 @@ def stretched(old: Autoencoder, low: float, high: float) -> Autoencoder:
     new = build(recipe, channels=old.channels, size=old.size)
     state = dict(old.state_dict())
     knots = torch.linspace(0, 1, KNOTS)
-    asked = math.log(low) + knots * math.log(high / low)  # ln λ of each new knot
-    place = (asked - math.log(gains.low)) / math.log(gains.high / gains.low) * (KNOTS - 1)
+    log_lambdas = math.log(low) + knots * math.log(high / low)  # ln λ of each new knot
+    place = (log_lambdas - math.log(gains.low)) / math.log(gains.high / gains.low) * (KNOTS - 1)
     below = place.floor().clamp(0, KNOTS - 2).long()
     share = (place - below)[:, None]
     for name in ("bottleneck.scale", "bottleneck.gains.log_gain"):

@@ -27,8 +27,8 @@ class Nothing:
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def __call__(self, one: Any) -> Any:
-        return one
+    def __call__(self, value: Any) -> Any:
+        return value
 
 
 class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):

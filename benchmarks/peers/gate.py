@@ -33,8 +33,8 @@ class Gate:
         self._began = (time.perf_counter(), time.process_time())
         return order
 
-    def told(self, images: int, **facts: Any) -> None:
-        """The order is carried out."""
+    def report(self, images: int, **facts: Any) -> None:
+        """Report that the order was carried out."""
         seconds = time.perf_counter() - self._began[0]
         self.say(
             {"images": images, "seconds": seconds, "busy": time.process_time() - self._began[1], **facts}

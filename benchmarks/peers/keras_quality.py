@@ -73,7 +73,7 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
     tf.config.threading.set_intra_op_parallelism_threads(int(os.environ["OMP_NUM_THREADS"]))
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(0)
-    seen, unseen = (np.load(name).astype(np.float32) / 255 for name in (train, held_out))
+    training_images, unseen = (np.load(name).astype(np.float32) / 255 for name in (train, held_out))
     squared = task.startswith("mse")
     model = deep() if squared else convolutional()
     model.compile(optimizer="adam", loss="binary_crossentropy")
@@ -81,9 +81,11 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
     try:
         looks = Looks(watch, unseen[:1000], squared)
         batch = 256 if squared else 128
-        model.fit(seen, seen, epochs=10**6, batch_size=batch, verbose=0, callbacks=[looks])
+        model.fit(
+            training_images, training_images, epochs=10**6, batch_size=batch, verbose=0, callbacks=[looks]
+        )
     except OverError:
-        print(watch.told())
+        print(watch.summary())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Turns(keras.callbacks.Callback):
             raise SystemExit
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
-        self.gate.told(self.images)
+        self.gate.report(self.images)
 
 
 def main(network: str, pixels: str, batch: str, threads: str, policy: str) -> None:

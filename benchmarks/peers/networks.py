@@ -20,10 +20,10 @@ def build(name: str) -> tuple[nn.Module, nn.Module]:
 
 def _dense() -> tuple[nn.Module, nn.Module]:
     def layers(*widths: int) -> list[nn.Module]:
-        found: list[nn.Module] = []
+        modules: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            found += [nn.Linear(inputs, outputs), nn.ReLU()]
-        return found[:-1]
+            modules += [nn.Linear(inputs, outputs), nn.ReLU()]
+        return modules[:-1]
 
     encoder = nn.Sequential(nn.Flatten(), *layers(784, 512, 128, 32))
     return encoder, nn.Sequential(*layers(32, 128, 512, 784), nn.Sigmoid(), nn.Unflatten(1, (1, 28, 28)))

@@ -32,7 +32,7 @@ class Looks(TrainingCallback):
         self.model.eval()
         painted = [self.model.decoder(self.model.encoder(x).embedding) for x in self.held_out.split(250)]
         self.model.train()
-        images = torch.cat([one.reconstruction for one in painted])
+        images = torch.cat([output.reconstruction for output in painted])
         if self.squared:
             return float(functional.mse_loss(images, self.held_out))
         return float(functional.binary_cross_entropy(images, self.held_out))
@@ -44,7 +44,7 @@ class Looks(TrainingCallback):
 def main(task: str, train: str, held_out: str, target: str, minutes: str, clock: str) -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.manual_seed(0)
-    seen, unseen = (
+    training_images, unseen = (
         torch.from_numpy(np.load(name)).permute(0, 3, 1, 2).float().contiguous() / 255
         for name in (train, held_out)
     )
@@ -58,13 +58,13 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
         )
         watch = Watch(float(target), float(minutes), clock)
         looks = Looks(watch, model, unseen[:1000], task.startswith("mse"))
-        data = BaseDataset(seen, torch.zeros(len(seen)))
+        data = BaseDataset(training_images, torch.zeros(len(training_images)))
         # What pythae prints is for people; this process prints one line of JSON.
         out, sys.stdout = sys.stdout, sys.stderr
         try:
             BaseTrainer(model, data, training_config=config, callbacks=[looks]).train()
         except OverError:
-            print(watch.told(), file=out)
+            print(watch.summary(), file=out)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class Turns(TrainingCallback):
             raise SystemExit
 
     def on_epoch_end(self, training_config: BaseTrainerConfig, **_: object) -> None:  # noqa: ARG002
-        self.gate.told(self.images)
+        self.gate.report(self.images)
 
 
 def main(network: str, pixels: str, batch: str, threads: str, folder: str) -> None:  # noqa: ARG001

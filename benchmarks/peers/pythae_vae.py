@@ -76,8 +76,8 @@ def nll(model: VAE, images: torch.Tensor) -> float:
     total = 0.0
     with torch.no_grad():
         for x in images.split(500):
-            seen = model.encoder(x)
-            mean, log_variance = seen.embedding, seen.log_covariance
+            posterior = model.encoder(x)
+            mean, log_variance = posterior.embedding, posterior.log_covariance
             weights = []
             for _ in range(SAMPLES):
                 noise = torch.randn_like(mean)
@@ -125,9 +125,9 @@ def main(train: str, test: str, minutes: str, out: str) -> None:
         trainer.train()
     seconds = time.monotonic() - started
     model = trainer.model.eval()
-    found = {"nll_nats": nll(model, pixels[test]), "epochs": stop.epochs, "seconds": seconds}
-    print(json.dumps(found))
-    Path(out).write_text(json.dumps(found))
+    results = {"nll_nats": nll(model, pixels[test]), "epochs": stop.epochs, "seconds": seconds}
+    print(json.dumps(results))
+    Path(out).write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

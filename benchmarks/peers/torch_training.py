@@ -49,18 +49,18 @@ def main(network: str, pixels: str, batch: str, threads: str, folder: str) -> No
         if order == "train":
             model.train()
             total, count = 0.0, 0
-            for (seen,) in loader:
+            for (images_of_step,) in loader:
                 optimiser.zero_grad()
-                loss = criterion(model(seen), seen)
+                loss = criterion(model(images_of_step), images_of_step)
                 loss.backward()
                 optimiser.step()
                 total += loss.item()
-                count += len(seen)
+                count += len(images_of_step)
         else:
             model.eval()
             with torch.no_grad():
                 count = use(order, encoder, decoder, images, folder)
-        gate.told(count)
+        gate.report(count)
 
 
 def use(order: str, encoder: nn.Module, decoder: nn.Module, images: Tensor, folder: str) -> int:

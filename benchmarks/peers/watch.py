@@ -22,7 +22,7 @@ class Watch:
         self.target, self.cap = target, 60 * minutes
         self.now = time.process_time if clock == "busy" else time.monotonic
         self.began, self.away, self.next = self.now(), 0.0, 1.0
-        self.seen: list[tuple[float, float]] = []
+        self.course: list[tuple[float, float]] = []
 
     @property
     def seconds(self) -> float:
@@ -33,15 +33,15 @@ class Watch:
         if self.seconds < self.next:
             return
         paused = self.now()
-        self.seen.append((self.seconds, loss()))
+        self.course.append((self.seconds, loss()))
         self.away += self.now() - paused
         self.next = max(self.seconds + 1.0, self.seconds * 1.1)
-        if self.seen[-1][1] <= self.target or self.seconds > self.cap:
+        if self.course[-1][1] <= self.target or self.seconds > self.cap:
             raise OverError
 
-    def told(self) -> str:
-        """What came out, as JSON."""
-        seconds, loss = self.seen[-1]
-        best = min(value for _, value in self.seen)
+    def summary(self) -> str:
+        """Seconds, losses and whether the target was reached, as JSON."""
+        seconds, loss = self.course[-1]
+        best = min(value for _, value in self.course)
         facts = {"seconds": seconds, "reached": loss <= self.target, "loss": loss, "best": best}
-        return json.dumps({**facts, "course": self.seen})
+        return json.dumps({**facts, "course": self.course})

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from isthmus.images.write import save_image
 
 
-def show(label: str, found: dict[str, dict[str, float]]) -> None:
-    for name, numbers in found.items():
+def show(label: str, results: dict[str, dict[str, float]]) -> None:
+    for name, numbers in results.items():
         cells = [
             f"{numbers[k]:.{d}f}" if k in numbers else ""
             for k, d in (("psnr", 2), ("ssim", 4), ("seconds", 3))

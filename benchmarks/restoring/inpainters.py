@@ -40,13 +40,13 @@ def cubic(image: Array, mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
     """Piecewise cubic on triangles (scipy's griddata); nearest outside of the known pixels' hull."""
     from scipy.interpolate import griddata
 
-    known, missing = np.argwhere(~mask), np.argwhere(mask)
+    known_pixels, missing = np.argwhere(~mask), np.argwhere(mask)
 
     def plane(values: Array, _: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
         out = values.copy()
-        found = griddata(known, values[~mask], missing, method="cubic")
-        near = griddata(known, values[~mask], missing, method="nearest")
-        out[mask] = np.where(np.isfinite(found), found, near)
+        values_between = griddata(known_pixels, values[~mask], missing, method="cubic")
+        near = griddata(known_pixels, values[~mask], missing, method="nearest")
+        out[mask] = np.where(np.isfinite(values_between), values_between, near)
         return out
 
     return _by_plane(image, mask, plane)

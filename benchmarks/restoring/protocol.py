@@ -25,8 +25,8 @@ def psnr(image: npt.NDArray[Any], clean: Array) -> float:
 
 
 def similarity(image: npt.NDArray[Any], clean: Array) -> float:
-    def batch(one: npt.NDArray[Any]) -> torch.Tensor:
-        planes = one[..., None] if one.ndim == 2 else one
+    def batch(image: npt.NDArray[Any]) -> torch.Tensor:
+        planes = image[..., None] if image.ndim == 2 else image
         return torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)[None], dtype=np.float32))
 
     return float(ssim(batch(np.clip(image, 0, 1)), batch(clean))[0])
@@ -57,33 +57,33 @@ def denoising(
     precision = load_shared(isthmus_default()).precision
     for sigma in sigmas:
         random = np.random.default_rng(0)
-        seen = [
+        noisy = [
             image + random.normal(size=image.shape).astype(np.float32) * np.float32(sigma / 255)
             for image in images
         ]
         if arguments.files:  # whole levels, and float again for the methods that want it
-            seen = [(image * 255).round().clip(0, 255) / np.float32(255) for image in seen]
-        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": seen.__getitem__}
+            noisy = [(image * 255).round().clip(0, 255) / np.float32(255) for image in noisy]
+        runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {"noisy": noisy.__getitem__}
         for name, method in methods.items():
-            runs[name] = partial(_denoised, method, seen, sigma)
-        found = measured(images, runs)
-        found["DnCNN-17, time only"] = {"seconds": pass_time(network, images, precision)}
-        show(f"{sigma:g}", found)
-        result[f"{sigma:g}"] = found
+            runs[name] = partial(_denoised, method, noisy, sigma)
+        results = measured(images, runs)
+        results["DnCNN-17, time only"] = {"seconds": pass_time(network, images, precision)}
+        show(f"{sigma:g}", results)
+        result[f"{sigma:g}"] = results
         if arguments.strip is not None:
-            strip.append(row([images[0], seen[0], *(m(seen[0], sigma) for m in methods.values())]))
+            strip.append(row([images[0], noisy[0], *(m(noisy[0], sigma) for m in methods.values())]))
     save_strip(arguments.strip, "denoised", strip, ["clean", "noisy", *methods])
     return result
 
 
-def _denoised(method: Denoiser, seen: list[Array], sigma: float, index: int) -> npt.NDArray[Any]:
-    return method(seen[index], sigma)
+def _denoised(method: Denoiser, noisy: list[Array], sigma: float, index: int) -> npt.NDArray[Any]:
+    return method(noisy[index], sigma)
 
 
 def _filled(
-    method: Inpainter, seen: list[Array], missing: list[npt.NDArray[np.bool_]], index: int
+    method: Inpainter, damaged: list[Array], missing: list[npt.NDArray[np.bool_]], index: int
 ) -> npt.NDArray[Any]:
-    return method(seen[index], missing[index])
+    return method(damaged[index], missing[index])
 
 
 def isthmus_default() -> str:
@@ -112,18 +112,20 @@ def inpainting(
     strip: list[npt.NDArray[Any]] = []
     missing = [masks(*image.shape[:2], seed) for seed, image in enumerate(images)]
     for kind in missing[0] if arguments.missing is None else arguments.missing.split(","):
-        seen = [
+        damaged = [
             np.where(m[kind] if image.ndim == 2 else m[kind][..., None], 0, image)
             for m, image in zip(missing, images, strict=True)
         ]
         runs: dict[str, Callable[[int], npt.NDArray[Any]]] = {}
         for name, method in methods.items():
-            runs[name] = partial(_filled, method, seen, [one[kind] for one in missing])
-        found = measured(images, runs)
-        show(kind, found)
-        result[kind] = found
+            runs[name] = partial(
+                _filled, method, damaged, [masks_of_image[kind] for masks_of_image in missing]
+            )
+        results = measured(images, runs)
+        show(kind, results)
+        result[kind] = results
         if arguments.strip is not None:
-            filled = [m(seen[0], missing[0][kind]) for m in methods.values()]
-            strip.append(row([images[0], seen[0], *filled]))
+            filled = [m(damaged[0], missing[0][kind]) for m in methods.values()]
+            strip.append(row([images[0], damaged[0], *filled]))
     save_strip(arguments.strip, "inpainted", strip, ["whole", "seen", *methods])
     return result

@@ -16,7 +16,7 @@ from restoring.protocol import psnr
 def tune(images: list[Array]) -> None:
     """Best parameters at σ 25."""
     random = np.random.default_rng(1)
-    seen = [i + random.normal(size=i.shape).astype(np.float32) * np.float32(25 / 255) for i in images]
+    noisy = [i + random.normal(size=i.shape).astype(np.float32) * np.float32(25 / 255) for i in images]
     grids: dict[str, tuple[Callable[..., npt.NDArray[Any]], list[float]]] = {
         "NLM_H": (nlm, [0.5, 0.6, 0.7, 0.8, 1.0]),
         "TV_WEIGHT": (total_variation, [0.6, 0.75, 0.9, 1.05, 1.2]),
@@ -24,12 +24,13 @@ def tune(images: list[Array]) -> None:
     if find_spec("cv2"):
         grids["CV2_H"] = (cv2_nlm, [0.7, 0.8, 0.9, 1.0, 1.1])
     for name, (method, values) in grids.items():
-        found = {
-            v: np.mean([psnr(method(s, 25, v), c) for s, c in zip(seen, images, strict=True)]) for v in values
+        results = {
+            v: np.mean([psnr(method(s, 25, v), c) for s, c in zip(noisy, images, strict=True)])
+            for v in values
         }
         print(
             name,
-            {v: round(float(p), 2) for v, p in found.items()},
+            {v: round(float(p), 2) for v, p in results.items()},
             "best",
-            max(found, key=lambda v: found[v]),
+            max(results, key=lambda v: results[v]),
         )

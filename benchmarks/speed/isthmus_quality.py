@@ -32,7 +32,7 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     term, _, code = task.partition("-")
     now = time.process_time if clock == "busy" else time.monotonic
-    seen, unseen = np.load(train), np.load(held_out)[:1000]
+    training_images, unseen = np.load(train), np.load(held_out)[:1000]
     course: list[tuple[float, float]] = []
     began = now()
 
@@ -46,7 +46,7 @@ def main(task: str, train: str, held_out: str, target: str, minutes: str, clock:
 
     with contextlib.suppress(OverError):
         train_model(
-            seen,
+            training_images,
             TrainConfig(epochs=EPOCHS),
             val=unseen,
             code=code,

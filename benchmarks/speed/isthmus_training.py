@@ -56,7 +56,7 @@ def main(network: str, pixels: str, batch: str, threads: str, folder: str, preci
         if order == "train":
             until = trainer.state.step + steps
             trainer.fit(should_stop=lambda until=until: trainer.state.step >= until)
-            gate.told(steps * plan.batch)
+            gate.report(steps * plan.batch)
             continue
         model.eval().requires_grad_(False)
         model.precision = torch.float32 if precision == "float32" else torch.bfloat16
@@ -66,9 +66,9 @@ def main(network: str, pixels: str, batch: str, threads: str, folder: str, preci
             codes = np.asarray(model.encode(images.pixels[:256])).repeat(len(images) // 256, 0)
             count = len(model.decode(codes))
         else:
-            found = read(folder)
-            count = len(model.encode(found.pixels).values)
-        gate.told(count)
+            folder_images = read(folder)
+            count = len(model.encode(folder_images.pixels).values)
+        gate.report(count)
 
 
 def _installed() -> bool:

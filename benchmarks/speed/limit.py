@@ -34,26 +34,26 @@ backward = torch.ops.aten.convolution_backward
 def best(work: Callable[[], object], tries: int = 7) -> float:
     """Least busy seconds of one call."""
     work()
-    found = []
+    seconds = []
     for _ in range(tries):
         began = time.process_time()
         work()
-        found.append(time.process_time() - began)
-    return min(found)
+        seconds.append(time.process_time() - began)
+    return min(seconds)
 
 
 def peaks() -> dict[str, float]:
     """Operations a second: `{"bfloat16 product": …, "bfloat16 convolution": …, …}`."""
-    found = {}
+    rates = {}
     for dtype in (torch.bfloat16, torch.float32):
         a, b = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
         x = torch.randn(32, 128, 16, 16).to(dtype).contiguous(memory_format=LAST)
         w = torch.randn(128, 128, 3, 3).to(dtype).contiguous(memory_format=LAST)
         name = str(dtype).removeprefix("torch.")
-        found[f"{name} product"] = 2 * 1024**3 / best(lambda a=a, b=b: a @ b)
+        rates[f"{name} product"] = 2 * 1024**3 / best(lambda a=a, b=b: a @ b)
         work = 2 * 9 * 128 * 128 * 256 * 32
-        found[f"{name} convolution"] = work / best(lambda x=x, w=w: F.conv2d(x, w, padding=1))
-    return found
+        rates[f"{name} convolution"] = work / best(lambda x=x, w=w: F.conv2d(x, w, padding=1))
+    return rates
 
 
 def bandwidth(elements: int = 2**21) -> float:
@@ -68,7 +68,7 @@ def kernels(model: Autoencoder, images: Tensor) -> tuple[list[float], float]:
     seconds: list[float] = []
     moved = 0.0
 
-    def seen(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+    def count_layer(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
         nonlocal moved
         x = given[0]
         if isinstance(module, nn.Conv2d):
@@ -82,7 +82,7 @@ def kernels(model: Autoencoder, images: Tensor) -> tuple[list[float], float]:
         elif type(module).__name__ == "Block":
             moved += 2 * made.numel() * (3 + 3)  # the sum, and the sum of two gradients
 
-    hooks = [module.register_forward_hook(seen) for module in model.modules()]
+    hooks = [module.register_forward_hook(count_layer) for module in model.modules()]
     with torch.no_grad():
         model.trace(images, torch.Generator())
     for hook in hooks:
@@ -102,9 +102,11 @@ def _convolution(layer: nn.Conv2d, like: Tensor, *, first: bool) -> float:
     g = torch.randn_like(y)
 
     def gradient(by_input: bool, by_weight: bool) -> float:
-        asked = [by_input, by_weight, by_weight]
+        gradient_masks = [by_input, by_weight, by_weight]
         sizes = [len(w)]
-        return best(lambda: backward(g, x, w, sizes, stride, padding, [1, 1], False, [0, 0], 1, asked))
+        return best(
+            lambda: backward(g, x, w, sizes, stride, padding, [1, 1], False, [0, 0], 1, gradient_masks)
+        )
 
     forward = best(lambda: F.conv2d(x, w, stride=stride, padding=padding))
     return forward + gradient(False, True) + (0.0 if first else gradient(True, False))
@@ -137,7 +139,7 @@ def main(threads: str, batch: str) -> None:
         seconds, moved = kernels(build(NETWORKS["conv"].recipe, channels=3, size=(32, 32)), images)
         speed = bandwidth()
         facts = {"peaks": peaks(), "bandwidth": speed, "kernels": sum(seconds), "passes": moved / speed}
-        gate.told(int(batch), **facts)
+        gate.report(int(batch), **facts)
 
 
 if __name__ == "__main__":

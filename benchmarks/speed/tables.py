@@ -20,7 +20,7 @@ def rate(turns: Sequence[Mapping[str, float]], clock: str) -> dict[str, float]:
     return {"median": median(rates), "low": min(rates), "high": max(rates)}
 
 
-def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def verdicts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every target with what was reached: `{"what", "reached", "target", "passed"}`."""
     lines: list[dict[str, Any]] = []
 
@@ -28,7 +28,7 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         passed = reached <= target if below else reached >= target
         lines.append({"what": what, "reached": reached, "target": target, "passed": passed})
 
-    for network, row in found["networks"].items():
+    for network, row in results["networks"].items():
         for peer, targets in TARGETS.items():
             if peer in row["rates"]:
                 ratio = row["rates"]["Isthmus"]["median"] / row["rates"][peer]["median"]
@@ -38,19 +38,19 @@ def verdicts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             add(f"{network}: validation loss of bfloat16 above float32's", gap, LOSS, below=True)
         for use, rates in row.get("inference", {}).items():
             add(f"{network}: {use} against PyTorch", rates["Isthmus"] / rates["PyTorch"], INFERENCE)
-    if "limit" in found and "conv" in found["networks"]:
-        add("conv: share of the limit of its own layers", found["limit"]["share"], SHARE)
+    if "limit" in results and "conv" in results["networks"]:
+        add("conv: share of the limit of its own layers", results["limit"]["share"], SHARE)
     return lines
 
 
-def training_table(found: Mapping[str, Any]) -> str:
+def training_table(results: Mapping[str, Any]) -> str:
     """Images a second of every contender on every network, and Isthmus' ratios."""
-    names = [name for row in found["networks"].values() for name in row["rates"]]
+    names = [name for row in results["networks"].values() for name in row["rates"]]
     names = list(dict.fromkeys(names))
     if not names:
         return ""
     lines = ["| network | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for network, row in found["networks"].items():
+    for network, row in results["networks"].items():
         if not row["rates"]:
             continue
         ours = row["rates"]["Isthmus"]["median"]
@@ -59,9 +59,9 @@ def training_table(found: Mapping[str, Any]) -> str:
             if name not in row["rates"]:
                 cells.append("")
                 continue
-            one = row["rates"][name]
-            spread = f"{shown(one['median'])} ({shown(one['low'])} to {shown(one['high'])})"
-            cells.append(spread if name == "Isthmus" else f"{spread}, {ours / one['median']:.2f}×")
+            rate = row["rates"][name]
+            spread = f"{shown(rate['median'])} ({shown(rate['low'])} to {shown(rate['high'])})"
+            cells.append(spread if name == "Isthmus" else f"{spread}, {ours / rate['median']:.2f}×")
         lines.append(f"| {network} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

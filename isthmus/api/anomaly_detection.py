@@ -65,16 +65,17 @@ def anomalies(
 ) -> AnomalyResult:
     """Score how unusual images are compared with normal ones, and show where.
 
-    A score is fitted to normal images; others of them, which neither network nor score has seen, decide from
-    which score on an image is flagged (conformal prediction, Vovk et al. 2005), and how many planted defects
-    of known size are found. What is normal comes from `normal`, else from the detector in the model file,
-    else from the training images. Images in folders named `good` and otherwise are compared with their names.
+    A score is fitted to normal images. Other normal images, which neither network nor score has seen, decide
+    from which score on an image is flagged (conformal prediction, Vovk et al. 2005), and how many planted
+    defects of known size are found. What is normal comes from `normal`, else from the detector in the model
+    file, else from the training images. Images in folders named `good` and otherwise are compared with their
+    names.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         normal: images that are known to be normal.
-        score: how unusual is measured, see docs/use/anomalies.md; by default as stored, else `auto`: what
+        score: how anomalies are scored, see docs/use/anomalies.md; by default as stored, else `auto`: what
             finds most planted defects.
         false_alarms: share of normal images that may be flagged, in (0, 1); by default as stored, else 0.01.
         tiles: cut pictures into overlapping tiles of the model's size, or never; by default what finds most
@@ -87,7 +88,7 @@ def anomalies(
             with them.
         append: a folder of results of an earlier run: only files that it does not hold are scored.
         store: keep the fitted score in the model's file, for the next time.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: which normal images are held out.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -110,7 +111,7 @@ def anomalies(
     check_choice("score", score, get_args(ScoreKind))
     if false_alarms is not None and not 0 < false_alarms < 1:
         raise UsageError(
-            "false_alarms={false_alarms}: a share between 0 and 1 is expected",
+            "false_alarms={false_alarms}: expected a share between 0 and 1",
             id="anomalies.false-alarm-share",
             false_alarms=false_alarms,
         )
@@ -132,11 +133,11 @@ def anomalies(
     if store:  # before the images are scored, so that it is kept when that is interrupted
         store_scorer(scorer, model)
     note_detector(detector)
-    known = 0
+    earlier_count = 0
     if append is not None:
-        source, known = take_new_files(source, Path(append), detector)
+        source, earlier_count = take_new_files(source, Path(append), detector)
     name = describe_model(model, network)
-    return _score(scorer, source, reference, skipped, normal_looks, name, masks, known, progress)
+    return _score(scorer, source, reference, skipped, normal_looks, name, masks, earlier_count, progress)
 
 
 def _score(
@@ -147,7 +148,7 @@ def _score(
     normal_looks: tuple[PictureLook, ...],
     model_name: str,
     masks: PathLike | None,
-    known: int,
+    earlier_count: int,
     progress: Progress | None,
 ) -> AnomalyResult:
     """Score all pictures, a few at a time.
@@ -168,22 +169,24 @@ def _score(
     detector, stop = scorer.detector, Interruption()
     comparison = None if masks is None else MaskComparison()
     good = list_good_classes(source.classes)
-    done: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
+    scored_rows: list[tuple[int, float, tuple[Box, ...]]] = []  # row, score and boxes of each picture
     differences: dict[str, int] = {}
     looks: list[PictureLook] = []  # of the first pictures, to compare with the normal ones
     tiles = 0
-    before = len(source.skipped)
+    skipped_before = len(source.skipped)
     factor = detector.parts[0].tiles if detector.kind != "segmentation" else 0
     with stop, start_task(progress, "scoring", len(source), "images") as task:
-        for chunk_rows, pictures in source.iter_chunks(may_be_none=known > 0):
-            shown = time.monotonic()
-            found = map_with(scorer.model, scorer.extractor, detector, pictures)
-            for row, picture, one in zip(chunk_rows, pictures, found, strict=True):
+        for chunk_rows, pictures in source.iter_chunks(may_be_none=earlier_count > 0):
+            last_update = time.monotonic()
+            picture_maps = map_with(scorer.model, scorer.extractor, detector, pictures)
+            for row, picture, picture_map in zip(chunk_rows, pictures, picture_maps, strict=True):
                 shape, marked = picture.pixels.shape, None
-                if one.score > detector.threshold:
-                    marked = mark_pixels(one.heat, shape, detector.map_threshold, picture.ignored)
+                if picture_map.score > detector.threshold:
+                    marked = mark_pixels(picture_map.heat, shape, detector.map_threshold, picture.ignored)
                 if comparison is not None:
-                    _compare(comparison, masks, source, row, enlarge_map(one.heat, shape), marked, good)
+                    _compare(
+                        comparison, masks, source, row, enlarge_map(picture_map.heat, shape), marked, good
+                    )
                 look = measure_look(picture)
                 if normal_looks and len(looks) < MAX_COMPARED:
                     looks.append(look)
@@ -191,27 +194,29 @@ def _score(
                     differences[name] = differences.get(name, 0) + 1
                 if factor:
                     tiles += count_tiles(shape, factor, scorer.extractor.reading.size)
-                done.append((row, one.score, () if marked is None else find_boxes(marked)))
-                if time.monotonic() - shown > _SECONDS_BETWEEN_UPDATES:
-                    shown = time.monotonic()
-                    task.update(len(done))
-            task.update(len(done))
+                scored_rows.append((row, picture_map.score, () if marked is None else find_boxes(marked)))
+                if time.monotonic() - last_update > _SECONDS_BETWEEN_UPDATES:
+                    last_update = time.monotonic()
+                    task.update(len(scored_rows))
+            task.update(len(scored_rows))
     rows, scores, boxes = (
-        [row for row, _, _ in done],
-        [value for _, value, _ in done],
-        [b for _, _, b in done],
+        [row for row, _, _ in scored_rows],
+        [value for _, value, _ in scored_rows],
+        [b for _, _, b in scored_rows],
     )
     stop.check(len(scores), len(source), "image")
-    log_skipped(source.skipped[before:])
+    log_skipped(source.skipped[skipped_before:])
     _note_differences(differences, len(scores))
     copies = dict.fromkeys(row for row, _ in find_near_copies(looks, normal_looks))
     log_near_copies([source.names[rows[row]] for row in copies], len(looks), "normal pictures")
-    kept = source.subset(rows)
+    scored_source = source.subset(rows)
     values = np.array(scores, dtype=np.float64)
     flagged = values > detector.threshold
     labels = None
-    if good and kept.labels is not None:
-        defective = np.array([kept.classes[label] not in good for label in kept.labels], dtype=bool)
+    if good and scored_source.labels is not None:
+        defective = np.array(
+            [scored_source.classes[label] not in good for label in scored_source.labels], dtype=bool
+        )
         labels = measure_labels(defective, values, flagged, good) if len(values) else None
     return AnomalyResult(
         model=model_name,
@@ -225,8 +230,8 @@ def _score(
         power=power_from_facts(detector.facts.get("power")),
         labels=labels,
         masks=None if comparison is None else comparison.result(),
-        known_images=known,
-        names=kept.names,
+        known_images=earlier_count,
+        names=scored_source.names,
         scores=values,
         flagged=flagged,
         chance=detector.p_value(values),
@@ -234,7 +239,7 @@ def _score(
         complete=stop.complete,
         _boxes=tuple(boxes),
         _scorer=scorer,
-        _source=kept,
+        _source=scored_source,
     )
 
 

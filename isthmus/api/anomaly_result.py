@@ -63,7 +63,7 @@ class AnomalyResult(PictureResult):
         all_images: every image with its score, verdict and boxes, in their order.
         power: how many planted defects of each size are found in normal images that were held out.
         power_text: the same in a sentence; null where it was not measured.
-        labels: how well labelled images are told apart; null without labels of good and of other images.
+        labels: how well labelled images are separated; null without labels of good and of other images.
         masks: how well maps agree with masks of the defects; null without masks.
         known_images: number of images that an earlier run had scored already.
         names: of the images, in their order.
@@ -166,10 +166,12 @@ class AnomalyResult(PictureResult):
         return [int(row) for row in order[:count]]
 
     def facts(self, row: int) -> InspectedImage:
-        """What the document says of one image."""
-        own = self._row_facts(row)
-        verdict = "flagged" if own.flagged else "normal"
-        return InspectedImage(own.name, own.score, own.chance, own.flagged, verdict, self._boxes[row])
+        """The values of one image in the document."""
+        row_facts = self._row_facts(row)
+        verdict = "flagged" if row_facts.flagged else "normal"
+        return InspectedImage(
+            row_facts.name, row_facts.score, row_facts.chance, row_facts.flagged, verdict, self._boxes[row]
+        )
 
     def heat(self, row: int) -> npt.NDArray[np.float64]:
         """`(H, W)` map that one image's score was read from, higher is more; made on request."""
@@ -193,13 +195,13 @@ class AnomalyResult(PictureResult):
         picture = self._source.read(row)
         with limited():
             scorer = self._scorer
-            found = next(map_with(scorer.model, scorer.extractor, scorer.detector, [picture]))
+            picture_map = next(map_with(scorer.model, scorer.extractor, scorer.detector, [picture]))
         shape = picture.pixels.shape
         mask = np.zeros(shape[:2], dtype=bool)
         if self.flagged[row]:
-            mask = mark_pixels(found.heat, shape, scorer.detector.map_threshold, picture.ignored)
+            mask = mark_pixels(picture_map.heat, shape, scorer.detector.map_threshold, picture.ignored)
         with limited():
-            heat = show_map(scorer.model, scorer.extractor, scorer.detector.parts, picture, found)
+            heat = show_map(scorer.model, scorer.extractor, scorer.detector.parts, picture, picture_map)
         return picture, heat, mask
 
     def overlay(self, row: int) -> OverlayItem:
@@ -235,10 +237,11 @@ class AnomalyResult(PictureResult):
         if self.power_text:
             lines.append(f"the detector ({self._scorer.detector.title}) {self.power_text}")
         if self.labels is not None:
-            one = self.labels
+            labels = self.labels
             lines.append(
-                f"labels: AUROC {one.auroc:.3f}, average precision {one.average_precision:.3f}; "
-                f"{one.found} of {one.defective} defective and {one.false_alarms} of {one.good} good flagged"
+                f"labels: AUROC {labels.auroc:.3f}, average precision {labels.average_precision:.3f}; "
+                f"{labels.found} of {labels.defective} defective and {labels.false_alarms} of {labels.good} "
+                "good flagged"
             )
         if self.masks is not None:
             lines.append(

@@ -28,7 +28,7 @@ def check_storable(model: ModelLike) -> None:
 
 
 def check_fit(stop: Interruption, steps: int, total: int, *, replaces: str | None) -> None:
-    """After an interrupted fit of a network: say what becomes of it.
+    """After an interrupted fit of a network: log whether the result is used.
 
     Args:
         steps, total: of its training.
@@ -55,6 +55,6 @@ def store_attachments(model: ModelLike, network: Autoencoder, *names: str) -> No
     if not isinstance(model, (str, os.PathLike)):
         return
     for name in names:
-        held = network.attachments[name]
-        attach(model, name, held.tensors, held.facts)
+        attachment = network.attachments[name]
+        attach(model, name, attachment.tensors, attachment.facts)
     log_note("stored in {model}: {names}", id="model.stored", model=os.fspath(model), names=", ".join(names))

@@ -44,7 +44,7 @@ class AugmentedImages(GeneratedImages):
         classes: number of new images, by class.
         dropped: how many were made and not kept: `strange` ones are reconstructed worse than nearly all real
             images, `copied` ones are almost a real image, `foreign` ones lie nearest to another class.
-        images: the new images with labels, classes and names, which say how each was made.
+        images: the new images with labels, classes and names, which state how each was made.
     """
 
     schema: ClassVar[str] = "isthmus.augment/1"
@@ -112,7 +112,7 @@ def augment(
         balance: instead of a count, fill every class up to the largest.
         filtered: drop copies, what the model reconstructs worse than nearly all real images, and what lies
             nearest to another class.
-        limit: begin with at most so many images, evenly spaced.
+        limit: begin with at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: the same seed gives the same images.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -154,25 +154,25 @@ def augment(
     )
     stop = Interruption()
     with stop, start_task(progress, "making images", work.requested, "images") as task:
-        for done in work.run():
-            task.update(done)
+        for count_made in work.run():
+            task.update(count_made)
     stop.check(len(work), work.requested, "image")
     augmented = work.finish()
-    made = augmented.images
-    if len(made) < augmented.requested and not stop.happened:
+    new_images = augmented.images
+    if len(new_images) < augmented.requested and not stop.happened:
         log_note(
             "only {made} of {wanted} images were made: all others were dropped",
             id="augment.dropped",
-            made=len(made),
+            made=len(new_images),
             wanted=augmented.requested,
         )
     return AugmentedImages(
         model=describe_model(model, network),
-        pixels=made.stack(np.arange(len(made))),
+        pixels=new_images.stack(np.arange(len(new_images))),
         asked=count,
         wanted=augmented.requested,
         dropped=augmented.dropped,
-        images=made,
+        images=new_images,
         skipped=skipped_inputs(images.skipped),
         complete=stop.complete,
     )

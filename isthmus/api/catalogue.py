@@ -150,8 +150,8 @@ def describe_recipe(name: str) -> RecipeInfo:
 def list_models(name: str | None = None) -> ShippedModels:
     """List the models that come with the package, or show the card of one.
 
-    A card says what the model is good for, what it was trained on and under which licences, the commands that
-    make it again, and what was measured.
+    A card states what the model is for, what it was trained on and under which licences, the commands that
+    reproduce it, and what was measured.
 
     Args:
         name: of one model; by default all are listed.
@@ -167,10 +167,11 @@ def list_models(name: str | None = None) -> ShippedModels:
     from isthmus import pretrained
 
     names = pretrained.names() if name is None else [name]
-    cards = {one: pretrained.card(one) for one in names}
+    cards = {model_name: pretrained.card(model_name) for model_name in names}
     return ShippedModels(
         models=tuple(
-            {"name": one, "bytes": pretrained.path(one).stat().st_size, **card} for one, card in cards.items()
+            {"name": model_name, "bytes": pretrained.path(model_name).stat().st_size, **card}
+            for model_name, card in cards.items()
         )
     )
 

@@ -98,8 +98,8 @@ class Classification(PictureResult):
 
     @property
     def few(self) -> Mapping[str, float | None]:
-        own = self.scores[0]
-        return {"linear": own.few_linear, "spread": own.few_spread}
+        first_scores = self.scores[0]
+        return {"linear": first_scores.few_linear, "spread": first_scores.few_spread}
 
     @property
     def baselines(self) -> Mapping[str, Mapping[str, object]]:
@@ -176,7 +176,7 @@ def classify(
         few_labels: labels per class of the measures with few labels; 0 leaves them out.
         draws: how often the few labels are drawn; the measures are means.
         baselines: compare with pixels and their principal components.
-        limit: learn from at most so many images, and measure on at most so many, evenly spaced.
+        limit: learn from at most this many images, and measure on at most this many, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of draws and held-out parts.
         progress: shows how far the call is; by default a bar or lines in the log.

@@ -191,7 +191,7 @@ def cluster(
         seeds: number of runs, with successive seeds, whose agreement with the labels is averaged; the groups
             are those of the first.
         baselines: compare with pixels and their principal components, where labels are known.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the first run.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -256,7 +256,7 @@ def cluster(
             Group(int((assigned == index).sum()), tuple(images.names[int(row)] for row in rows))
             for index, rows in enumerate(typical)
         ),
-        agreement={one.name: one.agreement for one in parts if one.agreement is not None},
+        agreement={method.name: method.agreement for method in parts if method.agreement is not None},
         seeds=seeds,
         names=images.names,
         assigned=assigned,

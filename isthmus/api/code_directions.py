@@ -1,4 +1,4 @@
-"""Directions in the code that stand for an attribute: learned from two groups of images, and followed."""
+"""Directions in the code that represent an attribute: learned from two groups of images, and applied."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def find_direction(
 ) -> Direction:
     """Learn a direction in the code of a model from two groups of images, for `transform`.
 
-    One step along it leads from the middle of one group to the middle of the other. AUC says how well it
+    One step along it leads from the middle of one group to the middle of the other. AUC shows how well it
     separates the groups: 1 perfectly, 0.5 not at all.
 
     Args:
@@ -138,7 +138,7 @@ def find_direction(
         from_label: with `data`, the class to start from; by default all others.
         method: `means`, from mean to mean (Larsen et al. 2016, section 4.3); or `discriminant`, Fisher's,
             which leaves other variation alone; one step of both is as long as the means are apart.
-        limit: at most so many images of each group, evenly spaced; with `data` of all its images.
+        limit: at most this many images of each group, evenly spaced; with `data` of all its images.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -233,12 +233,12 @@ def transform(
     network = load_model(model)
     from isthmus.generation.directions import load_direction, shift_image
 
-    given = read_image_for(network, image, range=range)
+    pixels_of_image = read_image_for(network, image, range=range)
     note_bands(show, network.channels)
     vector = along._vector if isinstance(along, Direction) else load_direction(along)
     return TransformedImages(
         model=describe_model(model, network),
-        pixels=shift_image(network, given, vector, by, keep_detail=keep_detail),
+        pixels=shift_image(network, pixels_of_image, vector, by, keep_detail=keep_detail),
         source=describe_input(image),
         along=describe_input(along),
         by=tuple(map(float, by)),

@@ -80,8 +80,8 @@ class CodeMap(PictureResult):
         columns = {"name": self.names, "label": list_labels(self.labels, self.classes)}
         for number, axis in enumerate("xy"):
             columns[axis] = [f"{value:.6g}" for value in self.points[:, number]]
-        known = {name: values for name, values in columns.items() if values is not None}
-        return [*known], [list(row) for row in zip(*known.values(), strict=True)]
+        filled_columns = {name: values for name, values in columns.items() if values is not None}
+        return [*filled_columns], [list(row) for row in zip(*filled_columns.values(), strict=True)]
 
     def arrays(self) -> dict[str, Any]:
         """`points (N, 2)` float32, `names`, and where known `labels` and `classes`."""
@@ -146,7 +146,7 @@ def code_map(
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
         method: `tsne` (van der Maaten and Hinton 2008) keeps neighbours together, `pca` keeps directions.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of t-SNE.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as

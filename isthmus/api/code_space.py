@@ -63,7 +63,7 @@ class CodeSpace:
         along = np.asarray(moves, dtype=np.float32).reshape(-1)
         if len(along) > self.directions:
             raise DataError(
-                "{given} moves, and the space has {directions} directions",
+                "{given} moves were given, but the space has {directions} directions",
                 id="code-space.moves",
                 given=len(along),
                 directions=self.directions,
@@ -109,7 +109,7 @@ def open_code_space(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         data: images: a folder, file, archive, array, named set, or a list of those.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         progress: shows how far the call is; by default a bar or lines in the log.
 
     Raises:
@@ -151,7 +151,7 @@ def open_code_space(
     coordinates = ((codes - mean) @ (rows * signs[:, None])[:count].T / safe).astype(np.float32)
     labels = None
     if images.labels is not None and images.classes:
-        labels = tuple(images.classes[int(one)] for one in images.labels)
+        labels = tuple(images.classes[int(label)] for label in images.labels)
     assert converted.shape is not None
     return CodeSpace(
         names=images.names,

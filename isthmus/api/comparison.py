@@ -1,7 +1,7 @@
 """Several recipes under one budget, on the same images: which one to take.
 
 Every recipe trains for the same time (or steps) on the same images with each seed, and is measured on the
-same images that none has seen. Recipes with a corruption are measured on images as they are.
+same unseen images. Recipes with a corruption are measured on images as they are.
 """
 
 from __future__ import annotations
@@ -98,11 +98,18 @@ class Comparison(PictureResult):
         from isthmus.metrics.registry import METRICS, label
 
         short = (name for name, metric in METRICS.items() if metric.in_short)
-        shown = [name for name in short if all(name in row.metrics for row in self.contenders)]
-        shown.sort(key=lambda name: name != "mse")  # first what rows are sorted by
-        titles = map(label, shown)
+        columns = [name for name in short if all(name in row.metrics for row in self.contenders)]
+        columns.sort(key=lambda name: name != "mse")  # first what rows are sorted by
+        titles = map(label, columns)
         rows: list[list[object]] = [
-            [c.name, c.code, c.numbers, c.parameters, c.seconds, *(_cell(c.metrics[name]) for name in shown)]
+            [
+                c.name,
+                c.code,
+                c.numbers,
+                c.parameters,
+                c.seconds,
+                *(_cell(c.metrics[name]) for name in columns),
+            ]
             for c in self.contenders
         ]
         return ["recipe", "code", "numbers", "parameters", "seconds", *titles], rows
@@ -172,7 +179,7 @@ def compare(
     seeds: int = 1,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Train several recipes alike and measure all of them on the same unseen images.
+    """Train several recipes in the same way and measure all of them on the same unseen images.
 
     PCA with a code of the same size and the mean image are in the same table. With two or more seeds every
     number is a mean with its 95 % interval.
@@ -188,7 +195,7 @@ def compare(
         minutes: length of each training in time; by default, without any length, the recipe's, or 5.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
-        limit: train on at most so many images, and measure on at most so many, evenly spaced.
+        limit: train on at most this many images, and measure on at most this many, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is; by default those that a
@@ -230,20 +237,20 @@ def compare(
     trained: list[tuple[str, list[_Trained]]] = []
     stop = Interruption()
     with stop:
-        for given, recipe in zip(recipes, chosen, strict=True):
-            trained.append((given if isinstance(given, str) else given.name, []))
+        for recipe_or_name, recipe in zip(recipes, chosen, strict=True):
+            trained.append((recipe_or_name if isinstance(recipe_or_name, str) else recipe_or_name.name, []))
             for seed in builtins.range(seeds):
                 label = f"{trained[-1][0]}, seed {seed}" if seeds > 1 else trained[-1][0]
                 with start_task(progress, label, 1.0) as task:
                     model = train_trial(training, recipe, length, seed=seed, report=task.update)
                 measured = evaluate(model, held_back, reference=training, progress=SILENT)
-                one = _Trained(
+                trained_model = _Trained(
                     facts=measured.model,
                     numbers=model.recipe.geometry.numbers(model.size),
                     metrics=measured.clean or measured.metrics,
                     baselines=measured.baselines if measured.clean is None else {},
                 )
-                trained[-1][1].append(one)
+                trained[-1][1].append(trained_model)
     trained = [(name, models) for name, models in trained if models]
     stop.check(sum(len(models) for _, models in trained), seeds * len(recipes), "training")
     rows = [_describe_contender(name, models) for name, models in trained]
@@ -267,7 +274,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Trained:
-    """One trained and measured model. Under a corruption it has no `baselines`: they see corrupted images."""
+    """One trained and measured model; without `baselines` under a corruption: these get corrupted images."""
 
     facts: ModelFacts
     numbers: int
@@ -276,15 +283,15 @@ class _Trained:
 
 
 def _describe_contender(name: str, models: Sequence[_Trained]) -> ContenderRow:
-    facts = [one.facts for one in models]
+    facts = [trained.facts for trained in models]
     return ContenderRow(
         name=name,
         code=facts[0].code,
         numbers=models[0].numbers,
         parameters=facts[0].parameters,
-        steps=statistics.fmean(one.steps or 0 for one in facts),
-        seconds=statistics.fmean(one.training_seconds or 0 for one in facts),
-        metrics=_means([one.metrics for one in models]),
+        steps=statistics.fmean(fact.steps or 0 for fact in facts),
+        seconds=statistics.fmean(fact.training_seconds or 0 for fact in facts),
+        metrics=_means([trained.metrics for trained in models]),
         trainings=len(models),
     )
 

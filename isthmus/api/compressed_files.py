@@ -37,7 +37,7 @@ class CompressedFile:
         psnr: fidelity in dB, where the file was decoded again (`verify`, `compare`, a target `psnr`); else
             null.
         ssim: structural similarity, where the file was decoded again for `verify` or `compare`; else null.
-        missed: why the file is not what `bpp` or `psnr` asked for; null where it is.
+        missed: why the file does not reach `bpp` or `psnr`; null where it does.
     """
 
     source: str
@@ -76,11 +76,11 @@ class CompressedFiles(FilesResult):
 
     @property
     def original_bytes(self) -> int:
-        return sum(one.original_bytes for one in self.files)
+        return sum(file.original_bytes for file in self.files)
 
     @property
     def bytes(self) -> int:
-        return sum(one.bytes for one in self.files)
+        return sum(file.bytes for file in self.files)
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         header = ["file", "bytes", "bits per pixel", "quality", "PSNR", "SSIM"]
@@ -88,7 +88,7 @@ class CompressedFiles(FilesResult):
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
-        missed = [SkippedInput(one.source, one.missed) for one in self.files if one.missed is not None]
+        missed = [SkippedInput(file.source, file.missed) for file in self.files if file.missed is not None]
         return (*self.skipped, *missed)
 
     def summary(self) -> str:
@@ -105,7 +105,9 @@ class CompressedFiles(FilesResult):
         return "\n".join((words + self.kept_text(), *self._describe_growth()))
 
     def _describe_fidelity(self) -> str:
-        pairs = [(one.psnr, one.ssim) for one in self.files if one.psnr is not None and one.ssim is not None]
+        pairs = [
+            (file.psnr, file.ssim) for file in self.files if file.psnr is not None and file.ssim is not None
+        ]
         if not pairs:
             return ""
         psnr, ssim = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
@@ -113,16 +115,16 @@ class CompressedFiles(FilesResult):
         return f", PSNR {psnr:.2f} dB, SSIM {ssim:.4f}{means}"
 
     def _describe_growth(self) -> tuple[str, ...]:
-        grown = [one for one in self.files if one.grew]
+        grown = [file for file in self.files if file.grew]
         if not grown:
             return ()
         named = [
-            f"{one.source} ({format_size(one.original_bytes)} to {format_size(one.bytes)})"
-            for one in grown[:MAX_NAMED_FILES]
+            f"{file.source} ({format_size(file.original_bytes)} to {format_size(file.bytes)})"
+            for file in grown[:MAX_NAMED_FILES]
         ]
-        more = f" and {len(grown) - MAX_NAMED_FILES:,} more" if len(grown) > MAX_NAMED_FILES else ""
+        ending = f" and {len(grown) - MAX_NAMED_FILES:,} more" if len(grown) > MAX_NAMED_FILES else ""
         return (
-            f"{format_count(len(grown), 'file')} grew: {', '.join(named)}{more}.",
+            f"{format_count(len(grown), 'file')} grew: {', '.join(named)}{ending}.",
             "Tiny and flat images and text are smaller without loss, as PNG or lossless WebP.",
         )
 
@@ -161,18 +163,18 @@ def compress_files(
         out: a .isth file for one image, else a folder.
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model.
         quality: 1 (small) to 100 (faithful); by default 50.
-        bpp: at most so many bits per pixel: the quality is sought. Where no file is so small, the smallest is
-            written, and the result says so.
-        psnr: at least so many dB: the quality is sought. Where no quality gives as many, the best file is
-            written, and the result says so.
-        preview: put a small picture of so many pixels a side into the file.
+        bpp: at most this many bits per pixel: the quality is searched for. If no file is that small, the
+            smallest is written, and the result reports it.
+        psnr: at least this many dB: the quality is searched for. If no quality reaches it, the best file is
+            written, and the result reports it.
+        preview: put a small picture of this many pixels a side into the file.
         effort: 0 to 100 steps that fit the code to the image: smaller files, slower; 10 is worth it.
         verify: decode each file and measure its fidelity before it is written.
         compare: also write NAME-compare.png: before, after, and eight times their difference, one pixel for
             each; measures as `verify` does.
         skip_larger: write no file that would be larger than the image file, and name it as skipped.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
-        limit: at most so many of the images, evenly spaced.
+        limit: at most this many of the images, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -210,39 +212,39 @@ def compress_files(
         with reserve_memory(pixels * BYTES_PER_PX, memory_bytes() // 4):
             source = job.source if job.image is None else job.image
             image = read_picture(source, range=range, max_pixels=max_pixels)
-            made = encode_picture(
+            encoded = encode_picture(
                 image, codec, quality=quality, bpp=bpp, psnr=psnr, preview=preview, effort=effort
             )
             original = job.source.stat().st_size if job.image is None else job.image.nbytes
-            if skip_larger and len(made.data) > original:
+            if skip_larger and len(encoded.data) > original:
                 reason = Message(
                     "would grow from {original} to {compressed}",
                     id="codec.would-grow",
                     original=format_size(original),
-                    compressed=format_size(len(made.data)),
+                    compressed=format_size(len(encoded.data)),
                 )
                 return SkippedInput(job.name, reason), Dropped(job.name, several=False, parts=())
-            fidelity = measure_fidelity(made.data, image, codec) if verify or compare else None
+            fidelity = measure_fidelity(encoded.data, image, codec) if verify or compare else None
             if job.companion is not None and fidelity is not None:
                 apart = amplify_difference(fidelity.pixels, image.pixels, DIFFERENCE_GAIN)
                 save_image(job.companion, grid([image.pixels, fidelity.pixels, apart], 3), force=force)
-        write_bytes(job.target, made.data, force=force)
+        write_bytes(job.target, encoded.data, force=force)
         if job.image is None:
             keep_time(job.source, job.target)
         entry = CompressedFile(
             source=os.fspath(job.source),
             file=os.fspath(job.target),
             original_bytes=original,
-            bytes=len(made.data),
-            bpp=8 * len(made.data) / pixels,
-            quality=made.quality / 100,
-            psnr=made.psnr if fidelity is None else fidelity.psnr,
+            bytes=len(encoded.data),
+            bpp=8 * len(encoded.data) / pixels,
+            quality=encoded.quality / 100,
+            psnr=encoded.psnr if fidelity is None else fidelity.psnr,
             ssim=None if fidelity is None else fidelity.ssim,
-            missed=made.missed,
+            missed=encoded.missed,
         )
         return entry, Dropped(job.name, image.several, image.lost)
 
-    done = process_files(
+    processed = process_files(
         "compressing",
         files,
         work,
@@ -254,15 +256,15 @@ def compress_files(
         progress=progress,
         companion="-compare.png" if compare else None,
     )
-    log_dropped_parts([picture for _, picture in done.values])
-    left_out = [entry for entry, _ in done.values if isinstance(entry, SkippedInput)]
+    log_dropped_parts([picture for _, picture in processed.values])
+    left_out = [entry for entry, _ in processed.values if isinstance(entry, SkippedInput)]
     log_skipped(left_out)
     return CompressedFiles(
         out=os.fspath(out),
         model=describe_model(model, codec.model),
-        files=tuple(entry for entry, _ in done.values if isinstance(entry, CompressedFile)),
-        already_there=done.already_there,
+        files=tuple(entry for entry, _ in processed.values if isinstance(entry, CompressedFile)),
+        already_there=processed.already_there,
         verified=verify,
-        skipped=skipped_inputs(done.skipped, left_out),
-        complete=done.complete,
+        skipped=skipped_inputs(processed.skipped, left_out),
+        complete=processed.complete,
     )

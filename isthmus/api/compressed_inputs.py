@@ -16,7 +16,7 @@ from isthmus.wording import format_count
 
 @dataclass(frozen=True)
 class Dropped:
-    """What of an image file is not in its compressed file.
+    """The parts of an image file that its compressed file does not keep.
 
     Attributes:
         name: of the image.
@@ -30,22 +30,22 @@ class Dropped:
 
 
 def log_dropped_parts(images: Sequence[Dropped]) -> None:
-    """Log what compressed files do not hold of their images."""
-    for one in images:
-        if one.several:
+    """Log the parts of images that their compressed files do not keep."""
+    for image in images:
+        if image.several:
             log_note(
                 "{name} holds several pictures; this is the first",
                 id="reading.several-pictures",
-                name=one.name,
+                name=image.name,
             )
-    log_lost(Counter(part for one in images for part in one.parts))
+    log_lost(Counter(part for image in images for part in image.parts))
 
 
 def log_lost(lost: Counter[str]) -> None:
     """Log of how many images which parts are not written."""
     for part, count in sorted(lost.items()):
         log_note(
-            "not in the written file of {images}: {part}",
+            "the written file of {images} does not keep: {part}",
             id="restore.lost",
             images=format_count(count, "image"),
             part=part,

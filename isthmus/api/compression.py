@@ -50,11 +50,11 @@ def compress(
         model: a model trained with the recipe `codec`, its file, or the name of a shipped model. The same is
             needed to decompress.
         quality: 1 to 100; 50 unless `bpp` or `psnr` is given.
-        bpp: at most so many bits of the file per pixel; where no file is so small, the smallest is made, and
-            the log says so.
-        psnr: at least so many dB (all channels together, alpha apart); where no quality gives as many, the
+        bpp: at most this many bits of the file per pixel; where no file is so small, the smallest is made,
+            and the log says so.
+        psnr: at least this many dB (all channels together, alpha apart); where no quality gives as many, the
             best file is made, and the log says so.
-        preview: put a small picture of at most so many pixels a side into the file, which is read without
+        preview: put a small picture of at most this many pixels a side into the file, which is read without
             model.
         effort: 0 to 100: gradient steps that fit the code to this image. Smaller files at equal fidelity, for
             several times the time; decompressing stays as it is.
@@ -86,7 +86,7 @@ def compress(
     log_dropped_parts([Dropped("the image", False, picture.lost)])
     if picture.several:
         log_note("the file holds several pictures; this is the first", id="reading.file-several-pictures")
-    made = encode_picture(
+    encoded = encode_picture(
         picture,
         codec_for(model),
         quality=quality,
@@ -95,9 +95,9 @@ def compress(
         preview=preview,
         effort=effort,
     )
-    if made.missed is not None:
-        log_note(made.missed, log_level=logging.WARNING)
-    return made.data
+    if encoded.missed is not None:
+        log_note(encoded.missed, log_level=logging.WARNING)
+    return encoded.data
 
 
 @use

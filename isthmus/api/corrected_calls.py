@@ -1,4 +1,4 @@
-"""Hints that are the whole call, put right: model and images exchanged, a folder without images."""
+"""Hints that repeat the whole call corrected: model and images exchanged, a folder without images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check_not_exchanged(
     """Check that a use was not given images as its model and a model as its images.
 
     Args:
-        function: the use; its annotations say which of its parameters are models and which are images.
+        function: the use; its annotations state which of its parameters are models and which are images.
         arguments, options: what it was called with.
 
     Raises:
@@ -51,15 +51,15 @@ def _check_not_exchanged(
             `images` are what was given as these.
     """
     kinds = _parameter_kinds(function)
-    given = {**dict(zip(kinds, arguments, strict=False)), **options}
-    model = _find(given, kinds, "model", lambda value: not _names_model(value))
-    images = _find(given, kinds, "images", _names_model)
+    values = {**dict(zip(kinds, arguments, strict=False)), **options}
+    model = _find(values, kinds, "model", lambda value: not _names_model(value))
+    images = _find(values, kinds, "images", _names_model)
     if model is None or images is None:
         return
     raise UsageError(
-        "{images} is a model file, and images are expected here",
+        "{images} is a model file, but images are expected in its place",
         id="call.exchanged-arguments",
-        hint=_repeat(function, arguments, given, {model: images, images: model}),
+        hint=_repeat(function, arguments, values, {model: images, images: model}),
         model=model,
         images=images,
     )
@@ -78,23 +78,23 @@ def _suggest_other_folder(
         function, arguments, options: the use, and what it was called with.
     """
     folder, expected = str(error.fields["folder"]), str(error.fields["expected"])
-    given = {**dict(zip(_parameter_kinds(function), arguments, strict=False)), **options}
-    spellings = {value for value in _paths(given.values()) if Path(value) == Path(folder)}
+    values = {**dict(zip(_parameter_kinds(function), arguments, strict=False)), **options}
+    spellings = {value for value in _paths(values.values()) if Path(value) == Path(folder)}
     if spellings:
-        error.hint = _repeat(function, arguments, given, dict.fromkeys(spellings, expected))
+        error.hint = _repeat(function, arguments, values, dict.fromkeys(spellings, expected))
         error.__notes__ = [f"hint: {error.hint}"]
 
 
 def _repeat(
     function: Callable[..., object],
     arguments: Sequence[object],
-    given: Mapping[str, object],
-    other: Mapping[str, str],
+    values: Mapping[str, object],
+    replacements: Mapping[str, str],
 ) -> Hint:
     """The call with other words for some paths."""
     right = {
-        name: _exchange(value, other)
-        for name, value in given.items()
+        name: _exchange(value, replacements)
+        for name, value in values.items()
         if value is not None and name not in _PYTHON_ONLY
     }
     positional = []
@@ -117,29 +117,29 @@ def _parameter_kinds(function: Callable[..., object]) -> dict[str, str]:
 
 
 def _find(
-    given: Mapping[str, object], kinds: Mapping[str, str], kind: str, is_wrong: Callable[[str], bool]
+    arguments: Mapping[str, object], kinds: Mapping[str, str], kind: str, is_wrong: Callable[[str], bool]
 ) -> str | None:
     """The first path among the values of a kind that is wrong there."""
-    values = (value for name, value in given.items() if kinds.get(name) == kind)
+    values = (value for name, value in arguments.items() if kinds.get(name) == kind)
     return next(filter(is_wrong, _paths(values)), None)
 
 
 def _paths(values: Iterable[object]) -> Iterator[str]:
     """The paths among some values, and those in lists among them."""
     for value in values:
-        for one in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(one, (str, os.PathLike)):
-                yield os.fspath(one)
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, (str, os.PathLike)):
+                yield os.fspath(item)
 
 
 def _names_model(value: str) -> bool:
     return is_model_file(value) or (value in pretrained.names() and not Path(value).exists())
 
 
-def _exchange(value: object, other: Mapping[str, str]) -> Any:
+def _exchange(value: object, replacements: Mapping[str, str]) -> Any:
     """A value as a hint shows it, with the two paths exchanged; an array is a word in capitals."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_exchange(one, other) for one in value)
+        return type(value)(_exchange(item, replacements) for item in value)
     if isinstance(value, (str, os.PathLike)):
-        return other.get(os.fspath(value), os.fspath(value))
+        return replacements.get(os.fspath(value), os.fspath(value))
     return value if isinstance(value, (bool, int, float)) else type(value).__name__.upper()

@@ -1,4 +1,4 @@
-"""What is wrong with a set of images, before anything is trained on it."""
+"""Find faults in a set of images before a model is trained on it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ImageFault:
     Attributes:
         name: of the image.
         kind: `constant`, `low contrast`, `clipped`, or what else is odd.
-        detail: the numbers that say so.
+        detail: the numbers behind it.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Audit(Result):
         images_against: number of images in the other set.
         duplicates: images that show one picture, within and across the sets.
         leakage: origins in both sets: `leaks` with `group`, `here`, `there` and `names`, how many are `known`
-            and `how`; null where names do not say.
+            and `how`; null where names do not show it.
         balance: `counts` per class, those of the other set (`against`), `ratio` of the largest to the
             smallest, `effective` number of classes and `remarks`; null without labels.
         faults: single images that look wrong; in JSON at most 1,000.
@@ -132,15 +132,15 @@ class Audit(Result):
 
     @property
     def duplicates(self) -> DuplicateFacts:
-        found = self._duplicates
+        duplicates = self._duplicates
         return DuplicateFacts(
-            exact=len(found.exact),
-            near=len(found.near),
+            exact=len(duplicates.exact),
+            near=len(duplicates.near),
             across=len(self.across_pairs()),
             contradicting=len(self.contradicting_pairs()),
-            limits=found.limits,
+            limits=duplicates.limits,
             groups=describe_groups(self._groups, self._names, self.images),
-            pairs=tuple(map(self._describe_pair, found.pairs)),
+            pairs=tuple(map(self._describe_pair, duplicates.pairs)),
         )
 
     @property
@@ -174,19 +174,19 @@ class Audit(Result):
 
     def to_dict(self) -> dict[str, Any]:
         document = super().to_dict()
-        found = document["duplicates"]
-        listed = ((found, "groups"), (found, "pairs"), (document, "faults"), (document, "doubts"))
+        duplicates = document["duplicates"]
+        listed = ((duplicates, "groups"), (duplicates, "pairs"), (document, "faults"), (document, "doubts"))
         for holder, key in listed:
             holder[key] = holder[key][:MAX_LISTED]
         return document
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        found, rows = self.duplicates, []
+        duplicates, rows = self.duplicates, []
         rows += [["images", self.images], ["unreadable", len(self.skipped)]]
-        rows += [["exact copies", found.exact], ["near duplicates", found.near]]
-        rows += [["copies with different labels", found.contradicting]]
+        rows += [["exact copies", duplicates.exact], ["near duplicates", duplicates.near]]
+        rows += [["copies with different labels", duplicates.contradicting]]
         if self.against is not None:
-            rows += [["pairs across the sets", found.across]]
+            rows += [["pairs across the sets", duplicates.across]]
         if self.leakage is not None:
             rows += [["origins in both sets", len(self.leakage.leaks)]]
         rows += [["images with faults", len({fault.index for fault in self._faults})]]
@@ -197,9 +197,9 @@ class Audit(Result):
         return ["what", "found"], rows
 
     def summary(self) -> str:
-        said = [*self.set_faults, *(self.balance.remarks if self.balance else ())]
+        remarks = [*self.set_faults, *(self.balance.remarks if self.balance else ())]
         groups = describe_groups(self._groups, self._names, self.images)
-        return "\n".join([*list_groups(groups), *(f"{text[0].upper()}{text[1:]}." for text in said)])
+        return "\n".join([*list_groups(groups), *(f"{text[0].upper()}{text[1:]}." for text in remarks)])
 
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """`name`, `clean` (0 or 1), `copies` (how many), `faults`, `label` and `voted`, for each image."""
@@ -278,7 +278,7 @@ def audit(
             first group is the origin; by default those that lists of both sets name, else guessed from
             the names.
         model: judge labels by this model's features, instead of by principal components.
-        limit: at most so many images of each set, evenly spaced.
+        limit: at most this many images of each set, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the distortions that limits are found by.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -304,7 +304,7 @@ def audit(
     started = time.monotonic()
     if groups is not None and against is None:
         raise UsageError(
-            "origins are looked for on both sides of a split",
+            "origins can only be compared between the two sides of a split",
             id="audit.origins-without-split",
             hint=Hint.add(against="DATA"),
         )
@@ -314,7 +314,7 @@ def audit(
     note_bands(show, images.channels)
     if model is not None and images.labels is None:
         refuse_unused("model", "where images have no labels to judge")
-    both = images if other is None else joined((images, other), source=images.source, like=images)
+    all_images = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
         given = None if groups is None else os.fspath(groups)
@@ -327,11 +327,11 @@ def audit(
         faults = find_image_faults(images)
 
         def report(share: float) -> None:
-            done = _SHARE_FAULTS + (_SHARE_DUPLICATES - _SHARE_FAULTS) * share
-            task.update(done, "looking for duplicates")
+            share_of_all = _SHARE_FAULTS + (_SHARE_DUPLICATES - _SHARE_FAULTS) * share
+            task.update(share_of_all, "looking for duplicates")
 
         report(0.0)
-        found = find_duplicates(both, seed=seed, listener=report, stop=stop)
+        duplicates = find_duplicates(all_images, seed=seed, listener=report, stop=stop)
         has_near = not stop.happened
         with stop:
             if images.labels is not None and has_near:
@@ -341,7 +341,7 @@ def audit(
     steps = (True, True, has_near, doubts is not None)  # faults, exact copies, near copies, labels
     missing = "labels were not judged" if has_near else "near duplicates were not looked for"
     stop.check(sum(steps), 3 if images.labels is None else 4, "step", then=missing)
-    rows = group_rows(found.pairs, images)
+    rows = group_rows(duplicates.pairs, images)
     sets = (images,) if other is None else (images, other)
     sources = (data,) if other is None else (data, against)
     return Audit(
@@ -358,7 +358,7 @@ def audit(
         complete=stop.complete,
         _names=tuple(name for part in sets for name in part.names),
         _labels=tuple(label for part in sets for label in _name_labels(part)),
-        _duplicates=found,
+        _duplicates=duplicates,
         _groups=rows,
         _faults=faults,
         _doubts=doubts,
@@ -369,7 +369,7 @@ def audit(
 
 
 def _embed(images: ImageSet, model: Autoencoder | None) -> Tensor:
-    """`(N, d)` in which alike images are near."""
+    """`(N, d)` in which similar images are near."""
     if model is None:
         from isthmus.evaluation.audit.label_checks import principal_codes
         from isthmus.evaluation.audit.thumbnails import make_thumbnails, thumbnail_size

@@ -69,7 +69,7 @@ class DecompressedFiles(FilesResult):
 
     @property
     def incomplete(self) -> tuple[SkippedInput, ...]:
-        damaged = [SkippedInput(one.source, damage) for one in self.files for damage in one.damage]
+        damaged = [SkippedInput(file.source, damage) for file in self.files for damage in file.damage]
         return (*self.skipped, *damaged)
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
@@ -111,7 +111,7 @@ def decompress_files(
             model; files without one are skipped.
         region: decode only this part.
         keep_going: paint what is damaged from its surroundings, and name it.
-        limit: at most so many of the files, evenly spaced.
+        limit: at most this many of the files, evenly spaced.
         force: write outputs again that exist.
         workers: files in work at the same time; by default one for each core.
         max_pixels: larger images are refused.
@@ -160,20 +160,25 @@ def decompress_files(
         )
         damage: tuple[str, ...] = ()
         if codec is None:
-            shown = _take_preview(content)
+            picture = _take_preview(content)
         else:
             height, width = content.header.size
             with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
                 result = decode_picture(content, codec, region=area, keep_going=keep_going)
-            shown, damage = result.picture, tuple(one.message for one in result.damage)
-        array = shown.array()
-        if shown.alpha is not None and not holds_alpha(job.target):
+            picture, damage = (
+                result.picture,
+                tuple(part.message for part in result.damage),
+            )
+        array = picture.array()
+        if picture.alpha is not None and not holds_alpha(job.target):
             array = composite(array)
-        save_image(job.target, array, force=force, exif=shown.exif, icc=shown.icc, jpeg_quality=jpeg_quality)
+        save_image(
+            job.target, array, force=force, exif=picture.exif, icc=picture.icc, jpeg_quality=jpeg_quality
+        )
         keep_time(job.source, job.target)
-        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), shown.size, damage)
+        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), picture.size, damage)
 
-    done = process_files(
+    processed = process_files(
         "decompressing",
         files,
         lambda job, _: with_name(job.source, lambda: decode(job)),
@@ -185,7 +190,7 @@ def decompress_files(
         progress=progress,
     )
     name = None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model)
-    return DecompressedFiles(model=name, files=done.values, **done.facts(out))
+    return DecompressedFiles(model=name, files=processed.values, **processed.facts(out))
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:
@@ -196,7 +201,7 @@ def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> No
         return
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise UsageError(
-            "jpeg_quality={value}: a whole number from 1 to 100 is expected",
+            "jpeg_quality={value}: expected a whole number from 1 to 100",
             id="codec.jpeg-quality",
             value=quality,
         )

@@ -43,7 +43,7 @@ SAMPLES = 500
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Demonstration(Result):
-    """What the demo made and found. After Ctrl-C the parts that were not reached are null.
+    """Results of the demo. After Ctrl-C the parts that were not reached are null.
 
     Attributes:
         model: path of the trained model.
@@ -132,7 +132,7 @@ def run_demo(
     from isthmus.reports.page import Report
 
     if not minutes > 0:
-        raise UsageError("minutes={minutes}: a time above 0 is expected", id="demo.minutes", minutes=minutes)
+        raise UsageError("minutes={minutes}: expected a time above 0", id="demo.minutes", minutes=minutes)
     folder = Path(out)
     model_path, report_path = folder / f"{DATA}.safetensors", folder / "report.html"
     check_folder(out)
@@ -226,13 +226,13 @@ def _add_features(report: Report, model: Autoencoder, test: ImageSet) -> dict[st
         "The same code shows which images are alike. The model was given no labels: these only serve below, "
         "to count how often a line drawn through the code, or the nearest images, give them correctly.",
     )
-    queries = images.subset(range(sections.QUERIES))
+    queries = images.subset(range(sections.MAX_QUERIES))
     sections.add_alike(report, model, train_images, queries, extractor)
     rows: tuple[ProbeScores, ...] = ()
     if images.labels is not None:
         rows = sections.add_classes(report, model, train_images, images, extractor)
     sections.add_groups(report, model, images, extractor)
-    pixels = np.stack([images.image(i) for i in range(sections.SHOWN)])
+    pixels = np.stack([images.image(i) for i in range(sections.MAX_SHOWN_IMAGES)])
     pixels[:, 10:18, 10:18] = np.iinfo(np.uint8).max - pixels[:, 10:18, 10:18]
     odd = read(pixels)
     detector = fit_detector(
@@ -276,10 +276,10 @@ def _generate(report: Report, model: Autoencoder, path: Path, images: ImageSet) 
     from isthmus.reports.image_sheets import draw_image_rows
 
     log_note("drawing new images", id="demo.drawing")
-    known = read_images_for(model, DATA)
-    fit_prior(model, known, kind="mixture", components=20)
+    training_images = read_images_for(model, DATA)
+    fit_prior(model, training_images, kind="mixture", components=20)
     model.save(path)
-    generation = evaluate_generation(model, images, train=known, count=SAMPLES, bar=False)
+    generation = evaluate_generation(model, images, train=training_images, count=SAMPLES, bar=False)
     sections.add_generation(report, generation)
     ends = [images.image(round(share * (len(images) - 1))) for share in (0.0, 0.4, 1.0)]
     strip = interpolate_images(model, ends, frames=SHOWN_IMAGES // 2 + 1)

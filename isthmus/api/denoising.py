@@ -91,7 +91,7 @@ def denoise(
         jpeg: auto: `photo-dejpeg` for images from JPEG files of quality 90 or less, by their quantisation
             tables, whose noise beyond the quantisation is below 3 of 255; on: for any image, also an array;
             off: never.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -159,9 +159,9 @@ def denoise_files(
     """Remove the noise of image files, or of those in folders.
 
     Works at any size. Alpha comes back as it is; bits, pages or frames and metadata are kept where the format
-    that is written holds them, else that is said. In a folder every result is a PNG of the same name, or a
-    TIFF for a TIFF of several pages or floats. Outputs that exist are kept, so that an interrupted job can be
-    repeated.
+    that is written can store them; otherwise this is logged. In a folder every result is a PNG of the same
+    name, or a TIFF for a TIFF of several pages or floats. Outputs that exist are kept, so that an interrupted
+    job can be repeated.
 
     Args:
         inputs: image files, folders of them, and images of sets, such as `t.npy[5]` and `mnist:test[17]`;
@@ -175,11 +175,11 @@ def denoise_files(
         strength: share of the effect, from 0 (the image as it is) to 1.
         jpeg: auto: `photo-dejpeg` for JPEG files of quality 90 or less whose noise beyond the quantisation is
             below 3 of 255; on: for all files; off: never.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
-        limit: at most so many of the images, evenly spaced.
+        limit: at most this many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
-        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
+        scale: enlarge that picture this many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
@@ -228,7 +228,7 @@ def denoise_files(
             "reason": plan.reason,
         }
 
-    done = restore_files(
+    restored = restore_files(
         "denoising",
         inputs,
         restore,
@@ -245,7 +245,7 @@ def denoise_files(
         progress=progress,
     )
     _log_plans(plans, estimated=estimated)
-    return DenoisedFiles(files=done.values, **done.facts(out))
+    return DenoisedFiles(files=restored.values, **restored.facts(out))
 
 
 def _check_jpeg(jpeg: str, sigma: float | None, model: ModelLike | None) -> None:
@@ -298,7 +298,7 @@ def _log_plans(plans: Sequence[DenoisingPlan], *, estimated: bool) -> None:
         return
     if estimated:
         _log_levels(plans)
-    counts = Counter((one.model, one.reason) for one in plans if one.model is not None and one.reason)
+    counts = Counter((plan.model, plan.reason) for plan in plans if plan.model is not None and plan.reason)
     for (model, reason), count in sorted(counts.items(), key=str):
         if len(plans) == 1:
             log_note("{model} is used: {reason}", id="denoise.model", model=model, reason=reason)
@@ -326,7 +326,7 @@ def _log_levels(plans: Sequence[DenoisingPlan]) -> None:
         "each ± {error:.1f} at most",
         id="denoise.noise-levels",
         images=format_count(len(plans), "image"),
-        low=min(one.sigma for one in plans),
-        high=max(one.sigma for one in plans),
-        error=max(one.error or 0.0 for one in plans),
+        low=min(plan.sigma for plan in plans),
+        high=max(plan.sigma for plan in plans),
+        error=max(plan.error or 0.0 for plan in plans),
     )

@@ -64,8 +64,8 @@ def prepare_scorer(
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
-                    "the stored threshold is for {stored} and does not hold for the other kind of pieces; "
-                    "give normal images",
+                    "the stored threshold was calibrated on {stored}, so it does not hold here: give "
+                    "normal images to calibrate again",
                     id="anomalies.stored-for-other-pieces",
                     log_level=logging.WARNING,
                     stored="tiles" if part.tiles else "whole pictures",
@@ -76,7 +76,7 @@ def prepare_scorer(
     if stored is not None:
         purpose = f"this model holds the score '{stored.kind}': for '{score}' {purpose}"
     with start_task(progress, "fitting to normal images", 1) as task:
-        found = resolve_normal_pictures(
+        normal_pictures = resolve_normal_pictures(
             model,
             normal,
             purpose=purpose,
@@ -86,13 +86,18 @@ def prepare_scorer(
             seed=seed,
             task=task,
         )
-        extractor = _resolve_extractor(model, found.source)
+        extractor = _resolve_extractor(model, normal_pictures.source)
         detector = _fit(
-            model, extractor, found, score, tiles, false_alarms or DEFAULT_FALSE_ALARMS, seed, task
+            model, extractor, normal_pictures, score, tiles, false_alarms or DEFAULT_FALSE_ALARMS, seed, task
         )
         task.update(1)
-    log_skipped(found.source.skipped)
-    return Scorer(model, extractor, detector), found.reference, tuple(found.source.skipped), found.looks
+    log_skipped(normal_pictures.source.skipped)
+    return (
+        Scorer(model, extractor, detector),
+        normal_pictures.reference,
+        tuple(normal_pictures.source.skipped),
+        normal_pictures.looks,
+    )
 
 
 def _fit(
@@ -112,7 +117,9 @@ def _fit(
 
     sizes = [(look.height, look.width) for look in normal.looks]
     candidates = list_candidates(model, extractor.reading.size, sizes, score, tiles)
-    check_enough(len(normal.source), 3 if any(one.tiles for one in candidates) else MIN_NORMAL_IMAGES)
+    check_enough(
+        len(normal.source), 3 if any(candidate.tiles for candidate in candidates) else MIN_NORMAL_IMAGES
+    )
     rows = NormalRows(model, extractor, ReadablePictures(normal.source), normal.trained_on)
     if len(candidates) > 1:
         parts, table = choose_parts(
@@ -158,31 +165,31 @@ def list_candidates(
 
     from isthmus.features.detector_choice import Candidate
 
-    height, width = (float(np.median([one[axis] for one in sizes])) for axis in (0, 1))
+    height, width = (float(np.median([picture_size[axis] for picture_size in sizes])) for axis in (0, 1))
     is_larger = height >= LARGER * size[0] or width >= LARGER * size[1]
     pieces = [0, 1] if is_larger else [0]
     coarse = int(min(height / size[0], width / size[1]) / 2)
     if coarse >= 2:
         pieces.append(coarse)
     if tiles is not None:
-        pieces = [one for one in pieces if bool(one) == tiles] or [int(tiles)]
+        pieces = [factor for factor in pieces if bool(factor) == tiles] or [int(tiles)]
     marks = model.recipe.corruption.marks_defects
     if score == "segmentation":
         return [Candidate("segmentation", 1)]
     if score == "levels":
         return [Candidate("levels", 0)]
     if score is not None and score != "auto":
-        return [Candidate(score, one) for one in pieces]
-    # Planted defects speak for `levels` more than real ones do (solar cells: .91 and .75), so it does not
-    # stand beside a network that was trained to find defects.
-    found = [Candidate("segmentation", 1)] if marks else []
+        return [Candidate(score, count) for count in pieces]
+    # `levels` finds planted defects better than real ones (solar cells: .91 and .75), so it is no candidate
+    # for a network that was trained to find defects.
+    candidates = [Candidate("segmentation", 1)] if marks else []
     if not marks and tiles is not True:
-        found.append(Candidate("levels", 0))
+        candidates.append(Candidate("levels", 0))
     kinds: tuple[Kind, ...] = ("density", "local")
-    found += [Candidate(kind, one) for one in pieces for kind in kinds]
+    candidates += [Candidate(kind, count) for count in pieces for kind in kinds]
     if not model.recipe.corruption.is_paired:
-        found.append(Candidate("reconstruction", pieces[0]))
-    return found
+        candidates.append(Candidate("reconstruction", pieces[0]))
+    return candidates
 
 
 def _resolve_extractor(model: Autoencoder, normal: PictureSource) -> FeatureExtractor:
@@ -196,9 +203,9 @@ def _resolve_extractor(model: Autoencoder, normal: PictureSource) -> FeatureExtr
     from isthmus.images.store import ImageSet
     from isthmus.images.subsets import even_rows
 
-    own = read_extractor(model)
-    if own is not None:
-        return own
+    stored = read_extractor(model)
+    if stored is not None:
+        return stored
     rows = even_rows(len(normal), MAX_EXTRACTOR_IMAGES)
     pixels = np.stack([fit(to_unit(normal.read(int(row)).pixels), model.size) for row in rows])
     names = tuple(map(str, builtins.range(len(pixels))))
@@ -238,8 +245,8 @@ def note_detector(detector: Detector) -> None:
     rows = power_from_facts(detector.facts.get("power"))
     if is_near_chance(rows):
         log_note(
-            "this detector hardly sees planted defects (AUROC {auroc:.2f}; 0.5 is chance): its verdicts mean "
-            "little; train a model with recipe defects, or longer",
+            "this detector hardly finds planted defects (AUROC {auroc:.2f}; 0.5 is chance), "
+            "so do not rely on its verdicts: train a model with recipe defects, or longer",
             id="anomalies.near-chance",
             log_level=logging.WARNING,
             auroc=max(row.auroc for row in rows),

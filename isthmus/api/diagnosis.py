@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Diagnosis(Result):
-    """What is noticeable about a trained model.
+    """Problems of a trained model.
 
     Attributes:
         model: the model, as it was given.
@@ -81,7 +81,7 @@ def diagnose(
         model: a model, the path of a model file, or the name of a shipped model.
         data: examine the model again on these images; best are images that it was not trained on.
         target: what these images should become; for a model trained on pairs.
-        limit: examine it on at most so many images, evenly spaced.
+        limit: examine it on at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of corruption and scrambling.
         progress: shows how far the call is; by default a bar or lines in the log.

@@ -58,9 +58,9 @@ class DuplicateGroup:
         """One line: the names, and which of them stays."""
         names = [f"{self.kept} (kept)"] if self.kept is not None else []
         names += [*self.dropped, *(f"{name} (of the other set)" for name in self.against)]
-        more = len(names) - MAX_SHOWN_NAMES
-        shown = ", ".join(names[:MAX_SHOWN_NAMES])
-        return f"{shown} and {more:,} more" if more > 0 else shown
+        hidden_count = len(names) - MAX_SHOWN_NAMES
+        first_names = ", ".join(names[:MAX_SHOWN_NAMES])
+        return f"{first_names} and {hidden_count:,} more" if hidden_count > 0 else first_names
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def group_rows(pairs: Iterable[Pair], images: ImageSet) -> tuple[tuple[int, ...]
         return row
 
     for pair in pairs:
-        one, other = sorted((find(pair.first), find(pair.second)))
-        leader[other] = one
+        root, child = sorted((find(pair.first), find(pair.second)))
+        leader[child] = root
     groups: dict[int, list[int]] = {}
     for row in sorted(leader):
         groups.setdefault(find(row), []).append(row)
@@ -129,13 +129,17 @@ def describe_groups(
     groups: Iterable[Sequence[int]], names: Sequence[str], count: int
 ) -> tuple[DuplicateGroup, ...]:
     """The groups by the names of their images, of which the first `count` are of the set itself."""
-    found = []
+    described = []
     for rows in groups:
-        own = [names[row] for row in rows if row < count]
+        names_here = [names[row] for row in rows if row < count]
         against = tuple(names[row] for row in rows if row >= count)
-        kept = own[0] if own and not against else None
-        found.append(DuplicateGroup(kept, tuple(own[1:] if kept is not None else own), against))
-    return tuple(found)
+        name_to_keep = names_here[0] if names_here and not against else None
+        described.append(
+            DuplicateGroup(
+                name_to_keep, tuple(names_here[1:] if name_to_keep is not None else names_here), against
+            )
+        )
+    return tuple(described)
 
 
 def list_groups(groups: Sequence[DuplicateGroup]) -> list[str]:
@@ -143,8 +147,8 @@ def list_groups(groups: Sequence[DuplicateGroup]) -> list[str]:
     if not groups:
         return []
     lines = ["Images of one picture:", *(f"  {group.describe()}" for group in groups[:MAX_SHOWN_GROUPS])]
-    more = len(groups) - MAX_SHOWN_GROUPS
-    return [*lines, f"  and {format_count(more, 'more group')}"] if more > 0 else lines
+    hidden_count = len(groups) - MAX_SHOWN_GROUPS
+    return [*lines, f"  and {format_count(hidden_count, 'more group')}"] if hidden_count > 0 else lines
 
 
 def _count_pixels(images: ImageSet, row: int) -> int:

@@ -123,7 +123,7 @@ def embed(
         layer: read this stage of the encoder; `code` is one.
         reference: images to fit the scaling to, instead of what the model stores.
         store: keep how features are read in the model's file.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 

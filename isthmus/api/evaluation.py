@@ -76,13 +76,13 @@ def evaluate(
         nll_samples: codes per image for `nll_nats` and `bits_per_dim` of a variational model whose image term
             is a likelihood; 0 leaves both out.
         generation: also draw new images and compare them with real ones.
-        samples: with `generation`, at most so many images in each set that is compared.
+        samples: with `generation`, at most this many images in each set that is compared.
         features: with `generation`, the file of a classifier to compare in, instead of the one that comes
             with the package or is trained for this once; where the file is not there, the trained one is
             written to it.
-        privacy: test whether losses give away what was trained on; the images must be of the same source as
+        privacy: test whether losses reveal the training images; the images must be of the same source as
             the training images and not among them.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of corruption and sampled codes.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -124,24 +124,24 @@ def evaluate(
         refuse_unused("features", "without new images to compare", hint=Hint.add(generation=True))
     if samples != DEFAULT_SAMPLES and not generation:
         refuse_unused("samples", "without new images to compare", hint=Hint.add(generation=True))
-    network, given = open_model_and_pairs(model, data, target, range=range)
+    network, all_images = open_model_and_pairs(model, data, target, range=range)
     corruption = network.recipe.corruption
     paired = corruption.is_paired
     if paired and (generation or privacy or reference is not None):
         raise UsageError(
-            "of a model trained on pairs only its outputs are measured: leave generation, privacy and "
-            "reference away",
+            "a model trained on pairs has no measures of generation, privacy or reference",
             id="pairs.measures",
+            hint="leave out generation, privacy and reference",
         )
     note_bands(show, network.output_channels)
-    images = sample_evenly(given, limit)
+    images = sample_evenly(all_images, limit)
     likely = likelihood_term(network.recipe)
     if nll_samples and (likely is None or not network.recipe.bottleneck.is_stochastic):
-        why = "on a model that is not variational, or whose image term is no likelihood"
-        refuse_unused("nll_samples", why, hint=Hint.call("train", "DATA", recipe="variational"))
-    known = None
+        reason = "on a model that is not variational, or whose image term is no likelihood"
+        refuse_unused("nll_samples", reason, hint=Hint.call("train", "DATA", recipe="variational"))
+    training_images = None
     if not paired:
-        known = _find_training_images(
+        training_images = _find_training_images(
             network,
             reference,
             range,
@@ -149,22 +149,26 @@ def evaluate(
             purpose="membership is tested" if privacy else "new images are compared",
         )
     corrupted = not corruption.is_identity and not paired
-    probe = None if known is None else sample_evenly(known, MAX_GAP_IMAGES)
+    probe = None if training_images is None else sample_evenly(training_images, MAX_GAP_IMAGES)
     total = len(images) * (2 if corrupted else 1) + (0 if probe is None else len(probe))
     rivals: dict[str, Reconstructor] = {}
     if paired:
         rivals |= pair_baselines_of(network)
-    if known is not None:
-        rivals |= fit_baselines(network, known, images, seed=seed)
-        _note_overlap(given, known, same_source=reference is None and given.source == known.source)
+    if training_images is not None:
+        rivals |= fit_baselines(network, training_images, images, seed=seed)
+        _note_overlap(
+            all_images,
+            training_images,
+            same_source=reference is None and all_images.source == training_images.source,
+        )
     stop = Interruption()
     with start_task(progress, "evaluating", total, "images") as task:
-        done = 0
+        image_count = 0
 
         def count(batch: int) -> None:
-            nonlocal done
-            done += batch
-            task.update(done)
+            nonlocal image_count
+            image_count += batch
+            task.update(image_count)
 
         measure = Evaluator(network, seed, nll_samples, count)
         main = measure(images, corruption, rivals, stop)
@@ -173,11 +177,11 @@ def evaluate(
             with stop:  # each of these is kept if it came to its end
                 if corrupted:
                     clean = measure(images, axes.NoCorruption(), {}).metrics
-                if known is not None and probe is not None:
+                if training_images is not None and probe is not None:
                     on_training = measure(probe, corruption, {})
                     gap = describe_gap(main.metrics, on_training.metrics, len(probe))
                     if privacy:
-                        new = ~np.isin(images.hashes(), known.hashes())
+                        new = ~np.isin(images.hashes(), training_images.hashes())
                         membership = measure_membership(on_training.scores["mse"], main.scores["mse"][new])
     if likely is not None and likely.needs_probabilities and not main.binary:
         log_note(
@@ -189,37 +193,37 @@ def evaluate(
         log_note(
             "images of another size than the model's were resized: no nats are given", id="evaluation.no-nats"
         )
-    made, compared = None, min(samples, len(given)) if generation else 0
-    if generation and known is not None and not stop.happened:
+    new_images, compared = None, min(samples, len(all_images)) if generation else 0
+    if generation and training_images is not None and not stop.happened:
         check_generates(network)
         with stop:
             stored = bool(list_priors(network))
             priors = None if stored else [resolve_prior(network, reference=reference, range=range)[0]]
             with start_task(progress, "measuring new images", 0) as task:
                 numbers = itertools.count(1)
-                made = evaluate_generation(
+                new_images = evaluate_generation(
                     network,
-                    given,
-                    train=known,
+                    all_images,
+                    train=training_images,
                     priors=priors,
                     features=None if features is None else str(features),
                     count=samples,
                     seed=seed,
                     say=lambda text: task.update(next(numbers), text),
                 )
-            for note in made.notes:
+            for note in new_images.notes:
                 log_note(as_message(note, id="evaluation.note"))
-    done += 0 if made is None else compared
-    stop.check(done, total + compared, "image")
+    image_count += 0 if new_images is None else compared
+    stop.check(image_count, total + compared, "image")
     return Evaluation(
         model=describe_network(network),
-        data=describe_images(given, images.subset(list(builtins.range(main.images))), main.binary),
+        data=describe_images(all_images, images.subset(list(builtins.range(main.images))), main.binary),
         metrics=main.metrics,
         baselines=main.baselines,
         clean=clean,
         gap=gap,
         privacy=membership,
-        generation=made,
+        generation=new_images,
         code=main.code.statistics(),
         seed=seed,
         seconds=round(time.monotonic() - started, 3),
@@ -228,7 +232,8 @@ def evaluate(
         scores=main.scores,
         variances=main.code.variances().double().numpy(),
         skipped=skipped_inputs(
-            given.skipped, known.skipped if known is not None and reference is not None else ()
+            all_images.skipped,
+            training_images.skipped if training_images is not None and reference is not None else (),
         ),
         complete=stop.complete,
         _path=describe_model(model, network),
@@ -245,18 +250,22 @@ def _find_training_images(
 
     if reference is not None:
         return read_images_for(model, reference, range=range)
-    known, why = find_training_images(model)
-    if known is None and needed:
+    images, reason = find_training_images(model)
+    if images is None and needed:
         raise DataError(
             "{reason}, and {purpose} against them",
             id="reference.not-found-to-compare",
             hint=Hint.add(reference="DATA"),
-            reason=why,
+            reason=reason,
             purpose=purpose,
         )
-    if known is None:
-        log_note("{reason}: no PCA, mean image and train/test gap", id="evaluation.no-baselines", reason=why)
-    return known
+    if images is None:
+        log_note(
+            "{reason}: PCA, the mean image and the train/test gap are not computed",
+            id="evaluation.no-baselines",
+            reason=reason,
+        )
+    return images
 
 
 def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> None:
@@ -264,14 +273,14 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
 
     from isthmus.evaluation.audit.near_overlap import warn_of_near_copies
 
-    known = int(np.isin(images.hashes(), train.hashes()).sum())
-    if known > 0:
+    overlap = int(np.isin(images.hashes(), train.hashes()).sum())
+    if overlap > 0:
         log_note(
             "{known:,} of the {images:,} images are among the training images: results on those do not test "
             "the model",
             id="evaluation.training-images",
             log_level=logging.WARNING,
-            known=known,
+            known=overlap,
             images=len(images),
         )
     elif same_source:
@@ -281,5 +290,5 @@ def _note_overlap(images: ImageSet, train: ImageSet, *, same_source: bool) -> No
             id="evaluation.training-source",
             source=train.source,
         )
-    if not same_source and known < len(images):
+    if not same_source and overlap < len(images):
         warn_of_near_copies(images, train, "training images")

@@ -1,4 +1,4 @@
-"""What evaluating a model gives."""
+"""Results of an evaluation."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ class Evaluation(Result):
     def table(self, rows: int | None = None) -> str:
         from isthmus.reports.tables import format_table
 
-        made = "" if self.generation is None else "\n\n" + format_table(*self.generation.table())
-        return super().table(rows) + made
+        generation_table = "" if self.generation is None else "\n\n" + format_table(*self.generation.table())
+        return super().table(rows) + generation_table
 
     def summary(self) -> str:
         lines = []

@@ -1,4 +1,4 @@
-"""One image and its code, unit by unit: where each unit looks and what it decodes to."""
+"""One image and its code, unit by unit: the pixels that each unit depends on, and what it decodes to."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Explanation(PictureResult):
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         return ["unit", "here", "mean", "deviation"], [
-            [one.unit, one.value, one.mean, one.deviation] for one in self.units
+            [unit.unit, unit.value, unit.mean, unit.deviation] for unit in self.units
         ]
 
     def summary(self) -> str:
@@ -121,7 +121,7 @@ class Explanation(PictureResult):
         import numpy as np
 
         maps = {f"{name}_maps": values for name, values in self.maps.items()}
-        units = np.array([one.unit for one in self.units])
+        units = np.array([unit.unit for unit in self.units])
         return {"units": units, **maps, "atlas": self.atlas, "traversals": self.traversals}
 
     def draw(self, scale: int | None = None) -> bytes:
@@ -163,7 +163,7 @@ def explain(
         image: the image; of several the first.
         reference: images that units are compared with; by default the training images.
         units: how many units, by default at most 8, or the numbers of those that are looked at.
-        limit: compare with at most so many reference images, evenly spaced.
+        limit: compare with at most this many reference images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the random orders that maps are compared with.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
@@ -199,22 +199,24 @@ def explain(
             count=len(queries),
             name=queries.names[0],
         )
-    known, kind = resolve_reference(network, reference, purpose="units are compared with these", range=range)
-    some = sample_evenly(known, limit)
+    training_images, kind = resolve_reference(
+        network, reference, purpose="units are compared with these", range=range
+    )
+    reference_images = sample_evenly(training_images, limit)
     stop = Interruption()
     with start_task(progress, "explaining", 1.0) as task:
         explanation = explain_first(
             network,
             queries,
-            some,
+            reference_images,
             kind,
             model_name=describe_model(model, network),
             units=units,
-            scored=sample_evenly(some, SCORED_IMAGES),
+            scored=sample_evenly(reference_images, SCORED_IMAGES),
             seed=seed,
             task=task,
             stop=stop,
-            skipped=skipped_inputs(queries.skipped, known.skipped if reference is not None else ()),
+            skipped=skipped_inputs(queries.skipped, training_images.skipped if reference is not None else ()),
         )
         with stop:
             task.update(1.0)

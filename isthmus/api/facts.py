@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CompressedFacts:
-    """What the header of a compressed image says.
+    """The header of a compressed image.
 
     Attributes:
         file: its path, as it was given.
@@ -52,7 +52,7 @@ class CompressedFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known about a model.
+    """Facts about a model.
 
     Attributes:
         recipe: its name.
@@ -87,7 +87,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known about the images.
+    """Facts about the images.
 
     Attributes:
         source: where they come from.
@@ -191,21 +191,21 @@ def describe_network(model: Autoencoder) -> ModelFacts:
     )
 
 
-def describe_images(given: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
+def describe_images(source_images: ImageSet, images: ImageSet, binary: bool) -> DataFacts:
     """The images that were measured, out of those given; `binary`: all values are the least or greatest."""
     from isthmus.evaluation.passes import largest_size
 
     return DataFacts(
-        source=given.source,
+        source=source_images.source,
         images=len(images),
-        of=len(given),
+        of=len(source_images),
         size=largest_size(images),
         sizes_differ=images.shape is None,
         channels=images.channels,
         type=str(images.dtype),
         black_and_white=binary,
-        fingerprint=given.fingerprint(),
-        skipped=skipped_inputs(given.skipped),
+        fingerprint=source_images.fingerprint(),
+        skipped=skipped_inputs(source_images.skipped),
     )
 
 

@@ -1,4 +1,4 @@
-"""What all uses share that turn files into files: their result, and how it is made."""
+"""Shared by all uses that turn files into files: their result, and the jobs that make it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FilesResult(Result):
-    """Files that were made from files. Subclasses say what of.
+    """Files that were made from files. Subclasses state which.
 
     Attributes:
         out: the file or folder that was written to.
@@ -61,13 +61,13 @@ class FilesResult(Result):
     def csv_rows(self) -> tuple[list[str], list[list[object]]]:
         """A row for each file, with its fields."""
         names = [field.name for field in fields(self.files[0])] if self.files else []
-        return names, [[to_json_value(getattr(one, name)) for name in names] for one in self.files]
+        return names, [[to_json_value(getattr(file, name)) for name in names] for file in self.files]
 
     def summary(self) -> str:
         return f"{format_count(len(self.files), 'image')} written to {self.out}{self.kept_text()}"
 
     def kept_text(self) -> str:
-        """The end of a sentence that says how many outputs were kept; may be empty."""
+        """The end of a sentence with the number of outputs that were kept; may be empty."""
         if (existing := self.already_there) == 0:
             return ""
         return f"; {existing:,} {choose_word(existing, 'was', 'were')} there already and kept"
@@ -137,11 +137,13 @@ def process_files(
     stop = Interruption()
     with start_task(progress, label, len(jobs), "files") as task:
         outcomes = run_jobs(jobs, work, force=force, task=task, stop=stop, workers=workers)
-    skipped = skipped_inputs(inputs.skipped, [one.skipped for one in outcomes if one.skipped is not None])
+    skipped = skipped_inputs(
+        inputs.skipped, [outcome.skipped for outcome in outcomes if outcome.skipped is not None]
+    )
     log_skipped(skipped)
     return ProcessedFiles(
-        values=tuple(one.value for one in outcomes if one.value is not None),
-        already_there=sum(one.kept for one in outcomes),
+        values=tuple(outcome.value for outcome in outcomes if outcome.value is not None),
+        already_there=sum(outcome.kept for outcome in outcomes),
         skipped=skipped,
         complete=stop.complete,
     )

@@ -52,10 +52,10 @@ class VerifiedFiles(Result):
     def summary(self) -> str:
         words = "every checksum is right" if self.how == "checksums" else "everything decodes"
         count = format_count(self.found, "file")
-        whole = len(self.files)
-        if whole + len(self.skipped) > self.found:  # a folder could not be listed
-            return f"{whole:,} of the {count} found are whole: {words}"
-        return f"{whole:,} of {count} {choose_word(self.found, 'is', 'are')} whole: {words}"
+        intact_count = len(self.files)
+        if intact_count + len(self.skipped) > self.found:  # a folder could not be listed
+            return f"{intact_count:,} of the {count} found are whole: {words}"
+        return f"{intact_count:,} of {count} {choose_word(self.found, 'is', 'are')} whole: {words}"
 
 
 @use
@@ -75,7 +75,7 @@ def verify_files(
     Args:
         inputs: .isth files and folders of them.
         model: decode with this model as well; without, checksums only.
-        limit: at most so many of the files, evenly spaced.
+        limit: at most this many of the files, evenly spaced.
         max_pixels: larger images are refused.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -95,7 +95,7 @@ def verify_files(
     check_count("limit", limit)
     files = expand_inputs(inputs, _list_by_path).evenly(limit)
     codec = _open_codec(model)
-    whole: list[VerifiedFile] = []
+    verified: list[VerifiedFile] = []
     skipped = list(files.skipped)
     done, stop = 0, Interruption()
     with stop, start_task(progress, "verifying", len(files.files), "files") as task:
@@ -104,7 +104,7 @@ def verify_files(
                 facts = inspect_compressed_file(path, max_pixels=max_pixels)
                 if codec is not None:
                     _decode(path, codec, max_pixels)
-                whole.append(VerifiedFile(file=os.fspath(path), **facts))
+                verified.append(VerifiedFile(file=os.fspath(path), **facts))
             except DataError as error:
                 if len(files.files) == 1 and not files.skipped:
                     raise
@@ -114,7 +114,7 @@ def verify_files(
     stop.check(done, len(files.files), "file")
     return VerifiedFiles(
         how="checksums" if codec is None else "decoded",
-        files=tuple(whole),
+        files=tuple(verified),
         found=len(files.files),
         skipped=tuple(skipped),
         complete=stop.complete,
@@ -149,5 +149,8 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
 def _list_by_path(folder: Path) -> InputFiles:
     """As `list_compressed`, with names that lead from the current folder."""
     listed = list_compressed(folder)
-    skipped = tuple(SkippedInput(f"{folder / one.name}/", one.reason) for one in listed.skipped)
+    skipped = tuple(
+        SkippedInput(f"{folder / skipped_input.name}/", skipped_input.reason)
+        for skipped_input in listed.skipped
+    )
     return InputFiles(tuple((path, os.fspath(path)) for path, _ in listed.files), skipped)

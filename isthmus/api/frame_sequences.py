@@ -51,7 +51,7 @@ class FrameSequence(GeneratedImages):
         sequence: as it was given.
         given: number of frames that were read.
         what: `reconstructed`, `filled`, `slowed`, `predicted`; or `learned` by `fit_motion`.
-        learned: whether the model knows how its codes move.
+        learned: whether the model has learned how its codes move.
         frames: number of frames that were made.
         milliseconds: how long a frame is shown.
     """
@@ -124,7 +124,7 @@ def reconstruct_frames(
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
         frames: one sequence of images of one size: a folder, animation, archive, array or list.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -140,12 +140,12 @@ def reconstruct_frames(
         12
     """
 
-    def reconstruct(network: Autoencoder, given: ImageSet) -> Pixels:
+    def reconstruct(network: Autoencoder, sequence: ImageSet) -> Pixels:
         import numpy as np
 
         from isthmus.images.conform import to_dtype
 
-        return to_dtype(network.reconstruct(given.stack(np.arange(len(given)))), np.uint8)
+        return to_dtype(network.reconstruct(sequence.stack(np.arange(len(sequence)))), np.uint8)
 
     return _work_on_frames(model, frames, "reconstructed", reconstruct, limit, range, progress)
 
@@ -166,7 +166,7 @@ def fill_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         missing: numbers of these frames, counted from 0.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -185,7 +185,7 @@ def fill_frames(
     from isthmus.generation.frames import fill_frames as fill
 
     return _work_on_frames(
-        model, frames, "filled", lambda net, given: fill(net, given, missing), limit, range, progress
+        model, frames, "filled", lambda net, sequence: fill(net, sequence, missing), limit, range, progress
     )
 
 
@@ -205,7 +205,7 @@ def insert_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: new frames between any two.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -225,7 +225,7 @@ def insert_frames(
 
     check_count("count", count)
     return _work_on_frames(
-        model, frames, "slowed", lambda net, given: insert(net, given, count), limit, range, progress
+        model, frames, "slowed", lambda net, sequence: insert(net, sequence, count), limit, range, progress
     )
 
 
@@ -245,7 +245,7 @@ def predict_frames(
         model: a model, the path of a model file, or the name of a shipped model.
         frames: as for `reconstruct_frames`.
         count: how many.
-        limit: at most so many frames, from the first on.
+        limit: at most this many frames, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -265,7 +265,13 @@ def predict_frames(
 
     check_count("count", count)
     return _work_on_frames(
-        model, frames, "predicted", lambda net, given: predict(net, given, count), limit, range, progress
+        model,
+        frames,
+        "predicted",
+        lambda net, sequence: predict(net, sequence, count),
+        limit,
+        range,
+        progress,
     )
 
 
@@ -289,7 +295,7 @@ def fit_motion(
         frames: a folder whose sub-folders are sequences, or one sequence as for `reconstruct_frames`; at
             least nine frames in one of them.
         steps: of the training.
-        limit: at most so many frames of each sequence, from the first on.
+        limit: at most this many frames of each sequence, from the first on.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of its weights and order.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -308,13 +314,13 @@ def fit_motion(
     """
     check_count("steps", steps)
     check_storable(model)
-    network, given = _read(model, frames, range)
+    network, all_frames = _read(model, frames, range)
     from isthmus.generation.dynamics import NAME, fit_dynamics
     from isthmus.generation.frames import encode_sequence, split_sequences
 
     check_count("limit", limit)
-    sequences = [_first_frames(one, limit) for one in split_sequences(given)]
-    codes = [encode_sequence(network, one) for one in sequences]
+    sequences = [_first_frames(sequence, limit) for sequence in split_sequences(all_frames)]
+    codes = [encode_sequence(network, sequence) for sequence in sequences]
     stop, replaces = Interruption(), NAME if NAME in network.attachments else None
     with start_task(progress, "learning", steps, "steps") as task:
         motion = fit_dynamics(
@@ -328,7 +334,7 @@ def fit_motion(
         sequence=describe_input(frames),
         sequences=len(codes),
         given=sum(map(len, sequences)),
-        skipped=skipped_inputs(given.skipped),
+        skipped=skipped_inputs(all_frames.skipped),
         complete=stop.complete,
     )
 
@@ -343,24 +349,24 @@ def _work_on_frames(
     progress: Progress | None,
 ) -> FrameSequence:
     check_count("limit", limit, least=2)
-    network, everything = _read(model, frames, range)
-    _check_is_one_sequence(everything, frames)
-    given = _first_frames(everything, limit)
+    network, all_frames = _read(model, frames, range)
+    _check_is_one_sequence(all_frames, frames)
+    sequence = _first_frames(all_frames, limit)
     from isthmus.generation.dynamics import NAME
     from isthmus.images.animation import milliseconds_of
 
     with start_task(progress, "making frames", 1) as task:
-        pixels = make(network, given)
+        pixels = make(network, sequence)
         task.update(1)
     return FrameSequence(
         model=describe_model(model, network),
         pixels=pixels,
         sequence=describe_input(frames),
-        given=len(given),
+        given=len(sequence),
         what=what,
         learned=NAME in network.attachments,
         _pace=milliseconds_of(frames),
-        skipped=skipped_inputs(given.skipped),
+        skipped=skipped_inputs(sequence.skipped),
     )
 
 
@@ -373,21 +379,21 @@ def _read(model: ModelLike, frames: DataLike, range: Range | None) -> tuple[Auto
 
     check_is_data(frames)
     network = load_model(model)
-    given = read_frames(frames, channels=network.channels, range=range)
-    report_reading(given)
-    return network, given
+    images = read_frames(frames, channels=network.channels, range=range)
+    report_reading(images)
+    return network, images
 
 
-def _check_is_one_sequence(given: ImageSet, frames: DataLike) -> None:
-    if given.labels is None or len(given.classes) < 2:
+def _check_is_one_sequence(images: ImageSet, frames: DataLike) -> None:
+    if images.labels is None or len(images.classes) < 2:
         return
     hint = Hint("give one of them")
     if isinstance(frames, (str, os.PathLike)) and Path(frames).is_dir():
-        hint = Hint(f"give one of them, such as {Path(frames, given.classes[0])}")
+        hint = Hint(f"give one of them, such as {Path(frames, images.classes[0])}")
     raise UsageError(
         "{source} holds {sequences} sequences, and one is needed",
         id="frames.several-sequences",
         hint=hint,
-        source=given.source,
-        sequences=len(given.classes),
+        source=images.source,
+        sequences=len(images.classes),
     )

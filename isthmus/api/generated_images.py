@@ -123,12 +123,12 @@ class GeneratedImages(PictureResult):
 
         names: list[str] = []
         for path in paths:
-            one = (
+            paths_of_images = (
                 [Path(path)]
                 if _is_document(path)
                 else image_paths(path, self.count, channels=self.pixels.shape[3], **self._classes())
             )
-            names += map(str, one)
+            names += map(str, paths_of_images)
         return {"files": names}
 
     def _classes(self) -> dict[str, Any]:

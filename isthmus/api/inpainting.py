@@ -86,10 +86,10 @@ def inpaint(
             64. Where a part of a picture is transparent, its alpha is the mask. One that hides nothing leaves
             the image as it is, with a warning.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
-        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel.
+        mask_grow: also fill the pixels at most this many rows and columns from a missing pixel.
         ensemble: average over the image's eight orientations (Lim et al. 2017): 0.1 to 0.2 dB better, in
             eight times the time.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -164,19 +164,19 @@ def inpaint_files(
             as many. Every value above 0 is missing, in a JPEG or another lossy mask above 64; where a part of
             it is transparent, alpha is the mask.
         mask_colour: pixels of this colour are missing: #ff00ff or 255,0,255.
-        tolerance: how far each channel may lie from the colour, of 255; JPEG needs about 40, and 100
+        tolerance: how far each channel may differ from the colour, of 255; JPEG needs about 40, and 100
             for thin lines.
         mask_alpha: transparent pixels are missing; the result is opaque.
         find: find what is missing.
-        mask_grow: also fill the pixels at most so many rows and columns from a missing pixel; by
+        mask_grow: also fill the pixels at most this many rows and columns from a missing pixel; by
             default 0, but for a colour in a JPEG file as far as its compression spreads it.
         model: a model, the path of a model file, or the name of a shipped model; by default `photo-inpaint`.
         ensemble: better, in eight times the time: the mean over eight orientations.
-        range: the samples (low, high) that stand for black and white, where floats are not in [0, 1] or
+        range: the sample values (low, high) of black and white, where floats are not in [0, 1] or
             integers do not use their 8 or 16 bits.
-        limit: at most so many of the images, evenly spaced.
+        limit: at most this many of the images, evenly spaced.
         compare: also write NAME-compare.png: before and after.
-        scale: enlarge that picture so many times, each pixel to a square; by default a small one is.
+        scale: enlarge that picture this many times, each pixel to a square; by default a small one is.
         force: write outputs again that exist.
         in_place: `out` is the folder of the images: each is replaced by its result, in its own format.
         workers: files in work at the same time; by default one for each core.
@@ -217,7 +217,7 @@ def inpaint_files(
         )
         return filled, {"missing": share}
 
-    done = restore_files(
+    restored = restore_files(
         "inpainting",
         inputs,
         restore,
@@ -233,17 +233,17 @@ def inpaint_files(
         max_pixels=max_pixels,
         progress=progress,
     )
-    for entry in done.values:
+    for entry in restored.values:
         _warn_of_share(entry.name, entry.missing, find=find)
-    _log_lossy([one.output for one in done.values])
-    return InpaintedFiles(files=done.values, **done.facts(out))
+    _log_lossy([file.output for file in restored.values])
+    return InpaintedFiles(files=restored.values, **restored.facts(out))
 
 
 def _log_lossy(outputs: Sequence[str]) -> None:
     """Log that known pixels have changed where the format keeps no sample exactly."""
     from isthmus.images.write import LOSSY
 
-    count = sum(Path(one).suffix.lower() in LOSSY for one in outputs)
+    count = sum(Path(path).suffix.lower() in LOSSY for path in outputs)
     if count:
         log_note(
             "known pixels of {images} change a little: the format is lossy; .png keeps them",

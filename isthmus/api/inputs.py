@@ -1,4 +1,4 @@
-"""What the uses are given: a model, a set of images, one image."""
+"""The inputs of the uses: a model, a set of images, one image."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MODEL_SUFFIX = ".safetensors"
 
 
 def load_model(model: ModelLike) -> Autoencoder:
-    """The model that is meant, see `isthmus.load`; a shipped one is shared and never changed."""
+    """Load the model, see `isthmus.load`; a shipped one is shared and never changed."""
     from isthmus.model.loading import load_shared
 
     return load_shared(model)
@@ -52,8 +52,8 @@ def open_model_and_data(
     """The model and the images that it is used on.
 
     Args:
-        limit: at most so many images, evenly spaced.
-        range: the samples that stand for black and white.
+        limit: at most this many images, evenly spaced.
+        range: the sample values of black and white.
 
     Raises:
         UsageError: images where a model is expected, or a model where images are.
@@ -69,8 +69,8 @@ def read_images_for(
     """Images with the model's number of channels. What was left out or chosen in reading them is logged.
 
     Args:
-        limit: at most so many images, evenly spaced.
-        range: the samples that stand for black and white; these are mapped to [0, 1].
+        limit: at most this many images, evenly spaced.
+        range: the sample values of black and white; these are mapped to [0, 1].
 
     Raises:
         UsageError: `data` is a model file, `limit` is below 1, or `range` is no range.
@@ -92,7 +92,7 @@ def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None 
     What was left out or chosen in reading it is logged.
 
     Args:
-        range: the samples that stand for black and white; these are mapped to [0, 1].
+        range: the sample values of black and white; these are mapped to [0, 1].
 
     Raises:
         DataError: missing, damaged, no image, or several.
@@ -144,11 +144,11 @@ def list_image_files(
     reading sets is logged.
 
     Args:
-        limit: at most so many of them, evenly spaced.
-        range: the samples that stand for black and white; where it is given, images of sets come as float32
+        limit: at most this many of them, evenly spaced.
+        range: the sample values of black and white; where it is given, images of sets come as float32
             in the units of their samples, to be mapped by the use.
         bounds: where floats of sets may lie; by default [0, 1].
-        out: where results are written; what lies there is left out of the folders around it.
+        out: where results are written; files in it are not taken as input.
         in_place: `out` may be the folder of the images.
 
     Raises:
@@ -172,8 +172,8 @@ def list_image_files(
     check_range(range)
     raw = range is not None
     inputs = list(inputs) if isinstance(inputs, (tuple, Iterator)) else inputs
-    for one in inputs if isinstance(inputs, list) else [inputs]:
-        check_is_data(one)
+    for item in inputs if isinstance(inputs, list) else [inputs]:
+        check_is_data(item)
     listed = expand_inputs(
         inputs,
         list_folder,
@@ -183,16 +183,18 @@ def list_image_files(
     for note in listed.notes:
         log_note(as_message(note, id="reading.note"))
     if out is not None:
-        given = [
-            Path(one)
-            for one in (inputs if isinstance(inputs, list) else [inputs])
-            if isinstance(one, (str, os.PathLike))
+        paths = [
+            Path(item)
+            for item in (inputs if isinstance(inputs, list) else [inputs])
+            if isinstance(item, (str, os.PathLike))
         ]
-        listed = _leave_results_out(listed, given, Path(out), in_place=in_place)
+        listed = _leave_results_out(listed, paths, Path(out), in_place=in_place)
     return listed.evenly(limit)
 
 
-def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, in_place: bool) -> InputFiles:
+def _leave_results_out(
+    listed: InputFiles, inputs: Sequence[Path], out: Path, *, in_place: bool
+) -> InputFiles:
     """Without the files below `out` that were found in a folder around it: results of an earlier call.
 
     Raises:
@@ -201,20 +203,20 @@ def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, 
     from isthmus.outputs import is_folder
 
     place = _resolve(out)
-    folders = [_resolve(one) for one in given if is_folder(one)]
-    same = place in folders
-    if same and not in_place:
+    folders = [_resolve(source) for source in inputs if is_folder(source)]
+    is_input_folder = place in folders
+    if is_input_folder and not in_place:
         raise UsageError(
-            "{out} is the folder of the images, whose files would be replaced",
+            "{out} is the folder of the input images, which would be replaced",
             id="output.in-place",
             hint=Hint.add(in_place=True),
             out=os.fspath(out),
         )
-    if in_place and not same:
+    if in_place and not is_input_folder:
         refuse_unused("in_place", "where the output is not the folder of the images")
-    if same or not any(place.is_relative_to(folder) for folder in folders):
+    if is_input_folder or not any(place.is_relative_to(folder) for folder in folders):
         return listed
-    named = {_resolve(one) for one in given}
+    named = {_resolve(source) for source in inputs}
     rows = [
         row
         for row, (path, _) in enumerate(listed.files)
@@ -223,7 +225,7 @@ def _leave_results_out(listed: InputFiles, given: Sequence[Path], out: Path, *, 
     left_out = len(listed.files) - len(rows)
     if left_out:
         log_note(
-            "{files} in {out}, where results go, {verb} left out",
+            "{files} in the output folder {out} {verb} not taken as input",
             id="output.inside-input",
             files=format_count(left_out, "file"),
             out=os.fspath(out),
@@ -254,7 +256,7 @@ def check_is_data(data: DataLike) -> None:
     """
     if is_model_file(data):
         raise UsageError(
-            "{data} is a model file, and images are expected here",
+            "{data} is a model file, but images are expected in its place",
             id="data.is-model",
             hint=Hint.call("inspect_file", os.fspath(data)),
             data=os.fspath(data),
@@ -267,7 +269,7 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
         raise UsageError(
-            "{name}={value}: a whole number from {least} on is expected",
+            "{name}={value}: expected a whole number of at least {least}",
             id="option.count",
             name=name,
             value=value,
@@ -275,23 +277,23 @@ def check_count(name: str, value: int | None, *, least: int = 1) -> None:
         )
 
 
-def check_choice(name: str, value: str | None, known: Sequence[str]) -> None:
+def check_choice(name: str, value: str | None, choices: Sequence[str]) -> None:
     """Raises:
     UsageError: none of the known values; the message names the nearest.
     """
     from isthmus.errors import nearest
 
-    if value is not None and value not in known:
+    if value is not None and value not in choices:
         raise UsageError(
             "{name} '{value}' is not known{suggestion}",
             id="option.choice",
             name=name,
             value=value,
-            suggestion=nearest(str(value), tuple(known)),
+            suggestion=nearest(str(value), tuple(choices)),
         )
 
 
-def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoReturn:
+def refuse_unused(option: str, reason: str, *, hint: Hint | None = None) -> NoReturn:
     """Refuse an option that was given and changes nothing.
 
     Args:
@@ -301,7 +303,7 @@ def refuse_unused(option: str, why: str, *, hint: Hint | None = None) -> NoRetur
         UsageError: always.
     """
     raise UsageError(
-        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=why
+        "{option} has no effect {reason}", id="option.no-effect", hint=hint, option=option, reason=reason
     )
 
 
@@ -338,7 +340,7 @@ class ImageLookup:
     ) -> None:
         self._model, self._data, self._names = model, data, images.names
         self._range, self._target = range, target
-        paths = all(isinstance(one, (str, os.PathLike)) for one in (data, target) if one is not None)
+        paths = all(isinstance(source, (str, os.PathLike)) for source in (data, target) if source is not None)
         self._held = None if paths else images
 
     def read(self, rows: Sequence[int]) -> ImageSet:
@@ -354,10 +356,10 @@ class ImageLookup:
         if self._held is not None:
             return self._held.subset(list(rows))
         if self._model is None:
-            again = read(self._data, range=self._range)
+            images = read(self._data, range=self._range)
         else:
-            again = read_for(self._model, self._data, range=self._range)
+            images = read_for(self._model, self._data, range=self._range)
             if self._target is not None:
-                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
-        places = {name: row for row, name in enumerate(again.names)}
-        return again.subset([places[self._names[row]] for row in rows])
+                images = pair_sets(images, read_targets_for(self._model, self._target, range=self._range))
+        places = {name: row for row, name in enumerate(images.names)}
+        return images.subset([places[self._names[row]] for row in rows])

@@ -65,8 +65,8 @@ class InspectedPicture:
     @property
     def pixels(self) -> npt.NDArray[Any]:
         """`(H, W, C)`, the picture."""
-        found: npt.NDArray[Any] = self._result.read_item(self._row)[0].pixels
-        return found
+        pixels: npt.NDArray[Any] = self._result.read_item(self._row)[0].pixels
+        return pixels
 
     @property
     def heat(self) -> npt.NDArray[np.float64]:

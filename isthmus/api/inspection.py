@@ -89,7 +89,7 @@ class ModelInfo(Result):
             ("seed", settled.get("seed")),
             ("validation", None if not best else f"{best['validation']:.5g} at step {best['step']:,}"),
             ("privacy", _format_privacy(training.get("privacy"))),
-            *(("finding", str(one)) for one in recorded(training)),
+            *(("finding", str(finding)) for finding in recorded(training)),
             (
                 "written by",
                 f"isthmus {training['version']}, torch {training['torch']}" if "torch" in training else None,
@@ -203,13 +203,13 @@ def _describe_detector(facts: object) -> list[tuple[str, object]]:
 
     if not isinstance(facts, Mapping) or not isinstance(facts.get("kind"), str):
         return []
-    found: list[tuple[str, object]] = [("anomaly score", facts["kind"])]
+    rows: list[tuple[str, object]] = [("anomaly score", facts["kind"])]
     rate, threshold = facts.get("used_rate", facts.get("false_alarms")), facts.get("threshold")
     if isinstance(threshold, float) and isinstance(rate, float) and 0 < rate < 1:
-        found.append(("anomaly threshold", f"{threshold:.5g}, at {rate:.3g} false alarms"))
+        rows.append(("anomaly threshold", f"{threshold:.5g}, at {rate:.3g} false alarms"))
         power = describe_power(power_from_facts(facts.get("power")), rate)
-        found.append(("anomaly detector", power or None))
-    return found
+        rows.append(("anomaly detector", power or None))
+    return rows
 
 
 def _format_number(number: int | None) -> str | None:

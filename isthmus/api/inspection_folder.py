@@ -88,7 +88,7 @@ def read_ledger(folder: Path) -> Ledger | None:
         return Ledger(str(document["detector"]), files)
     except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            "{path} is damaged: it is no list of inspected files", id="anomalies.ledger", path=place
+            "{path} is damaged: it is not a list of inspected files", id="anomalies.ledger", path=place
         ) from error
 
 
@@ -112,7 +112,8 @@ def take_new_files(source: PictureSource, folder: Path, detector: Detector) -> t
         return source, 0
     if len(source) and source.file(0) is None:
         raise UsageError(
-            "{folder} holds results of an earlier run, and {source} is no folder of files that could be new",
+            "{folder} holds results of an earlier run: only a folder of files can be added to"
+            " them, and {source} is none",
             id="anomalies.append-needs-files",
             folder=folder,
             source=source.source,
@@ -154,7 +155,7 @@ def write_folder(result: AnomalyResult, folder: Path, *, force: bool, scale: int
     earlier = None if force and not result.known_images else read_ledger(folder)
     detector = fingerprint_detector(result._scorer.detector)
     is_same = earlier is not None and earlier.detector == detector
-    kept = dict(earlier.files) if earlier is not None and is_same else {}
+    earlier_files = dict(earlier.files) if earlier is not None and is_same else {}
     low, high = result.colour_range()
     paths = safe_paths(result.names, suffix=".png")
     files: dict[str, dict[str, Any]] = {}
@@ -176,16 +177,22 @@ def write_folder(result: AnomalyResult, folder: Path, *, force: bool, scale: int
             write_bytes(folder / MASKS / path, encode_mask(item.mask))
             files[result.names[row]] = _facts(result, row)
             task.update(row + 1, result.names[row])
-    together: dict[str, Mapping[str, Any]] = {**kept, **files}
+    all_files: dict[str, Mapping[str, Any]] = {**earlier_files, **files}
     header = ["name", "score", "chance", "verdict", "boxes"]
     rows = [
-        [name, f"{one['score']:.6g}", f"{one['chance']:.4g}", one["verdict"], format_boxes(one["boxes"])]
-        for name, one in together.items()
+        [
+            name,
+            f"{record['score']:.6g}",
+            f"{record['chance']:.4g}",
+            record["verdict"],
+            format_boxes(record["boxes"]),
+        ]
+        for name, record in all_files.items()
     ]
     write_bytes(folder / SCORES_FILE, csv_text(header, rows).encode("utf-8", "surrogateescape"))
     if len(result) or not (folder / REPORT_FILE).exists():
         write_text(folder / REPORT_FILE, result.page())
-    ledger = {"schema": _SCHEMA, "detector": detector, "files": together}
+    ledger = {"schema": _SCHEMA, "detector": detector, "files": all_files}
     write_text(folder / LEDGER_FILE, json.dumps(ledger, indent=1) + "\n")
 
 
@@ -195,12 +202,12 @@ def format_boxes(boxes: Any) -> str:
 
 
 def _facts(result: AnomalyResult, row: int) -> dict[str, Any]:
-    own = result.facts(row)
+    row_facts = result.facts(row)
     facts: dict[str, Any] = {
-        "score": own.score,
-        "chance": own.chance,
-        "verdict": own.verdict,
-        "boxes": [list(box) for box in own.boxes],
+        "score": row_facts.score,
+        "chance": row_facts.chance,
+        "verdict": row_facts.verdict,
+        "boxes": [list(box) for box in row_facts.boxes],
     }
     path = result._source.file(row)
     if path is not None:

@@ -1,4 +1,4 @@
-"""What lies between given images, on a path through the code of a model."""
+"""Images on a path through the code of a model, between given images."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def interpolate(
     range: Range | None = None,
     show: Bands | None = None,
 ) -> InterpolatedImages:
-    """Make what lies between two or more images in the code of a model.
+    """Make the images between two or more images in the code of a model.
 
     Args:
         model: a model, the path of a model file, or the name of a shipped model.
@@ -100,8 +100,8 @@ def interpolate(
     check_choice("prior", prior, get_args(PriorKind))
     check_count("frames", frames, least=2)
     check_count("steps", steps)
-    for option, given in (("prior", prior), ("reference", reference)):
-        if path != "prior" and given is not None:
+    for option, value in (("prior", prior), ("reference", reference)):
+        if path != "prior" and value is not None:
             refuse_unused(option, f"on a {path} path", hint=Hint.add(path="prior"))
     if path != "prior" and steps is not None:
         refuse_unused("steps", f"on a {path} path", hint=Hint.add(path="prior"))
@@ -113,13 +113,13 @@ def interpolate(
     from isthmus.images.conform import fit
 
     check_generates(network)
-    given = [read_image_for(network, image, range=range) for image in images]
+    pixels_of_images = [read_image_for(network, image, range=range) for image in images]
     note_bands(show, network.channels)
-    size = (given[0].shape[0], given[0].shape[1])
+    size = (pixels_of_images[0].shape[0], pixels_of_images[0].shape[1])
     chosen = resolve_prior(network, prior, reference, range=range)[0] if path == "prior" else None
     pixels = interpolate_images(
         network,
-        [fit(image, size) for image in given],
+        [fit(image, size) for image in pixels_of_images],
         frames=frames,
         spherical=path == "spherical",
         prior=chosen,

@@ -108,7 +108,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class MachineCheck:
-    """One line of a `MachineReport`: what was looked at, what was found, and `ok` or what to do."""
+    """One line of a `MachineReport`: what was checked, the result, and `ok` or what to do."""
 
     name: str
     found: str

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isthmus.progress import Task
 
 MIN_UNSEEN = 10  # pictures that the network was not trained on, with which a threshold can be set
-MIN_UNSEEN_FOLDS = 20  # with so many a score of masks is also fitted to unseen pictures
+MIN_UNSEEN_FOLDS = 20  # from this number on, a score of masks is also fitted to unseen pictures
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ def resolve_normal_pictures(
     data = normal
     if normal is None:
         reference = "training"
-        images, why = find_training_images(model)
+        images, reason_not_found = find_training_images(model)
         if images is None:
             raise DataError(
                 "{reason}, and {purpose}",
                 id="reference.not-found",
                 hint=Hint.add(normal="DATA"),
-                reason=why,
+                reason=reason_not_found,
                 purpose=purpose,
             )
         data = model.summary["data"]["source"]
         options: dict[str, Any] = model.summary.get("options") or {}
         range = tuple(options["range"]) if options.get("range") else range
     source = open_pictures(model, data, range=range, ignore_mask=ignore_mask)
-    known = _find_names(model, normal, source)
-    if known is not None and normal is None:
-        chosen_names = known[0] | known[1]
+    training_names = _find_names(model, normal, source)
+    if training_names is not None and normal is None:
+        chosen_names = training_names[0] | training_names[1]
         source = source.subset([row for row, name in enumerate(source.names) if name in chosen_names])
     if len(source) > MAX_NORMAL_IMAGES:
         chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:MAX_NORMAL_IMAGES])
@@ -113,10 +113,10 @@ def resolve_normal_pictures(
     by_content = [f"{value:016x}" for value in hashes]
     keys = _group_keys(source, groups, by_content)
     fitted, used, trained_on = None, None, np.empty(0, dtype=np.int64)
-    if known is not None:
-        seen_names = known[0]
+    if training_names is not None:
+        seen_names = training_names[0]
         unseen = {row for row, name in enumerate(source.names) if name not in seen_names}
-        # A part of which the network saw one picture was seen.
+        # If the network saw one picture of a part, all pictures of the part count as seen.
         seen_groups = {keys[row] for row, name in enumerate(source.names) if name in seen_names}
         unseen = {row for row in unseen if keys[row] not in seen_groups}
         if len(unseen) >= MIN_UNSEEN:
@@ -145,22 +145,22 @@ def _find_names(
     from isthmus.evaluation.training_data import find_training_split
 
     recorded = model.summary.get("data") or {}
-    start, given = "", None
+    start, data = "", None
     if normal is not None:
         inside = _place_inside(normal, recorded.get("source"))
         if inside is None:  # perhaps the same pictures in another place
             images = recorded.get("images")
             if not isinstance(images, int) or not 0 < images <= len(source):
                 return None
-            given = normal if source.in_memory is None else source.in_memory
+            data = normal if source.in_memory is None else source.in_memory
         else:
             start = inside
-    split = find_training_split(model, given)
+    split = find_training_split(model, data)
     if split is None:
         return None
     parts = (split.train.names, () if split.held_out is None else split.held_out.names)
-    trained, held = ({name[len(start) :] for name in names if name.startswith(start)} for names in parts)
-    return (trained, held) if trained or held else None
+    trained, held_out = ({name[len(start) :] for name in names if name.startswith(start)} for names in parts)
+    return (trained, held_out) if trained or held_out else None
 
 
 def _place_inside(normal: DataLike, source: object) -> str | None:
@@ -214,7 +214,7 @@ def _group_keys(source: PictureSource, groups: PathLike | None, by_content: list
 def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int) -> None:
     from isthmus.features.picture_looks import find_near_copies
 
-    fold = {int(row): number for number, (_, held) in enumerate(plan.folds) for row in held}
+    fold = {int(row): number for number, (_, rows) in enumerate(plan.folds) for row in rows}
     across = [
         (first, second)
         for first, second in find_near_copies(looks, seed=seed)
@@ -224,9 +224,10 @@ def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan:
         return
     first, second = across[0]
     log_note(
-        "{pairs} of normal pictures {are} nearly copies, such as {first} and {second}, and one of each is "
-        "calibrated on where the other is fitted to: if they show one part, name parts with groups, for the "
-        "threshold is too low",
+        "{pairs} of normal pictures {are} nearly copies, such as {first} and {second}: "
+        "one picture of each pair is used to fit, the other to calibrate, so the "
+        "threshold may be too low; if such pictures show one part, name the part of each "
+        "with groups",
         id="anomalies.near-copies",
         log_level=logging.WARNING,
         pairs=format_count(len(across), "pair"),

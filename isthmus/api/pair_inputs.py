@@ -30,7 +30,7 @@ def read_pairs(
     Args:
         data, target: two sets of images of the same names and sizes.
         cache: keep decoded pixels in a file in this folder.
-        range: the samples of both that stand for black and white.
+        range: the sample values of black and white in both.
 
     Raises:
         UsageError: one of them is a model file.
@@ -68,15 +68,15 @@ def open_model_and_pairs(
         return open_model_and_data(model, data, limit=limit, range=range)
     if target is None:
         raise UsageError(
-            "this model was trained on pairs: it is measured on images and what they should become",
+            "this model was trained on pairs: each image needs a target to compare its output with",
             id="pairs.no-target",
             hint=Hint.add(target="DIR"),
         )
     if not paired:
         raise UsageError(
-            "this model was not trained on pairs: it is compared with the images that it is given",
+            "this model was not trained on pairs: its outputs are compared with its inputs",
             id="pairs.target-without-pairs",
-            hint=Hint("leave target away"),
+            hint="leave out target",
         )
     check_is_data(data)
     check_is_data(target)
@@ -92,8 +92,7 @@ def check_no_pairs(model: Autoencoder, use: str) -> None:
     """
     if model.recipe.corruption.is_paired:
         raise UsageError(
-            "this model was trained on pairs: {use} compares images with their own reconstructions, "
-            "and it gives other images",
+            "{use} needs a model that reproduces its input, and this one was trained on pairs",
             id="pairs.use",
             use=use,
         )

@@ -112,15 +112,17 @@ def view_image(model: ModelLike, picture: Picture) -> ImageView:
     code = network.encode(image)
     values = np.asarray(code)[0]
     bars = values if values.ndim == 1 else np.sqrt(np.square(values).mean(axis=tuple(range(1, values.ndim))))
-    again = _as_bytes(network.reconstruct(image))
-    psnr, similarity = (None, None) if again.shape != image.shape else measure_pair(again, image)
+    reconstruction = _as_bytes(network.reconstruct(image))
+    psnr, similarity = (
+        (None, None) if reconstruction.shape != image.shape else measure_pair(reconstruction, image)
+    )
     return ImageView(
         image,
-        again,
+        reconstruction,
         psnr,
         similarity,
-        tuple(float(one) for one in bars[:_MAX_CODE_BARS]),
-        tuple(int(one) for one in values.shape),
+        tuple(float(number) for number in bars[:_MAX_CODE_BARS]),
+        tuple(int(number) for number in values.shape),
         resized,
     )
 
@@ -139,9 +141,9 @@ def fit_picture(network: Autoencoder, picture: Picture) -> tuple[Picture, bool]:
             id="picture.channels",
             channels=network.channels,
         )
-    wanted = None if network.recipe.geometry.is_grid else network.size
-    resized = wanted is not None and picture.shape[:2] != tuple(wanted)
-    images = read(picture, channels=network.channels, size=wanted if resized else None)
+    target_size = None if network.recipe.geometry.is_grid else network.size
+    resized = target_size is not None and picture.shape[:2] != tuple(target_size)
+    images = read(picture, channels=network.channels, size=target_size if resized else None)
     return _as_bytes(images.image(0)), resized
 
 
@@ -154,7 +156,9 @@ def measure_pair(picture: Picture, target: Picture) -> tuple[float | None, float
     from isthmus.metrics.pixel_metrics import psnr
     from isthmus.metrics.structure import ssim_of_pictures
 
-    pair = [torch.from_numpy(one.copy()).permute(2, 0, 1)[None].float() / 255 for one in (picture, target)]
+    pair = [
+        torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float() / 255 for array in (picture, target)
+    ]
     decibels = float(psnr(*pair))
     return (decibels if math.isfinite(decibels) else None), ssim_of_pictures(picture, target)
 
@@ -168,7 +172,7 @@ def amplify_difference(picture: Picture, target: Picture, gain: float = 4.0) -> 
 
 
 def estimate_noise(picture: Picture) -> float | None:
-    """Standard deviation of the noise in units of 1/255; None where the image is too small to say."""
+    """Standard deviation of the noise in units of 1/255; None where the image is too small to estimate it."""
     from isthmus.metrics.noise import estimate_sigma
 
     try:
@@ -188,9 +192,9 @@ def encode_within(picture: Picture, coder: CoderKind, max_bytes: int) -> CodedPi
         if low > high:
             break
         middle = (low + high) // 2
-        found = _encode(picture, coder, middle)
-        if found[1] <= max_bytes:
-            best, low = found, middle + 1
+        candidate = _encode(picture, coder, middle)
+        if candidate[1] <= max_bytes:
+            best, low = candidate, middle + 1
         else:
             high = middle - 1
     quality, size, content = best
@@ -232,9 +236,9 @@ def draw_pairs(pictures: npt.NDArray[Any], outputs: npt.NDArray[Any]) -> bytes:
     from isthmus.images.conform import to_dtype
     from isthmus.images.write import enlarge, grid
 
-    rows = [to_dtype(visible_bands(one), "uint8") for one in (*pictures, *outputs)]
+    rows = [to_dtype(visible_bands(image), "uint8") for image in (*pictures, *outputs)]
     factor = max(1, 96 // max(rows[0].shape[:2]))
-    return encode_picture(grid([enlarge(one, factor) for one in rows], len(pictures), gap=4))
+    return encode_picture(grid([enlarge(image, factor) for image in rows], len(pictures), gap=4))
 
 
 def paint_heat(picture: Picture, heat: npt.NDArray[Any], scale: float) -> Picture:

@@ -45,9 +45,9 @@ class FittedPrior(Result):
         kind: `normal`, `gaussian`, `mixture`, `flow` or `attention`.
         images: number of images whose codes it was fitted to.
         reference: where these come from: `data` or `training`; null where none were needed.
-        classes: names of the classes that can be asked for.
+        classes: names of the classes that can be chosen.
         numbers: stored numbers.
-        facts: how it was fitted, as the model's file says.
+        facts: how it was fitted, as stored in the model's file.
         seconds: time of the fit.
     """
 
@@ -86,7 +86,7 @@ def fit_prior(
 ) -> FittedPrior:
     """Fit a prior over the codes of a model, and keep it in the model and its file.
 
-    New images are drawn from it. Where the images have labels, those of one class can be asked for. A prior
+    New images are drawn from it. If the images have labels, images of one class can be drawn. A prior
     of the same kind that is there already is replaced; the network itself keeps every bit. Ctrl-C keeps the
     flow as it is then, unless the model has one already.
 
@@ -100,8 +100,8 @@ def fit_prior(
         steps: of the flow's training; by default 6000.
         width: of the flow's network; by default 512, for grid codes 64, with attention 128.
         precision: of the flow's training; bfloat16 is faster where the processor has it.
-        use_labels: fit the classes apart; without it no class can be asked for.
-        limit: at most so many images, evenly spaced.
+        use_labels: fit each class separately; without it no class can be chosen.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         seed: of the fit.
         progress: shows how far the call is; by default a bar or lines in the log.
@@ -151,7 +151,7 @@ def fit_prior(
             )
     check_generates(network)
     length = steps or DEFAULT_FLOW_STEPS
-    stop, before = Interruption(), set(network.attachments)
+    stop, attached_before = Interruption(), set(network.attachments)
     started = time.monotonic()
     with start_task(progress, "fitting", length, "steps") as task:
 
@@ -174,17 +174,19 @@ def fit_prior(
         )
     name = f"prior/{prior.kind}"
     if stop.happened:
-        check_fit(stop, prior.state()[1].get("steps", 0), length, replaces=name if name in before else None)
+        check_fit(
+            stop, prior.state()[1].get("steps", 0), length, replaces=name if name in attached_before else None
+        )
     store_attachments(model, network, name)
-    held = network.attachments[name]
+    attachment = network.attachments[name]
     return FittedPrior(
         model=describe_model(model, network),
         kind=prior.kind,
         images=0 if images is None else len(images),
         reference=source,
         classes=tuple(prior.classes),
-        numbers=sum(tensor.numel() for tensor in held.tensors.values()),
-        facts={key: value for key, value in held.facts.items() if key != "base"},
+        numbers=sum(tensor.numel() for tensor in attachment.tensors.values()),
+        facts={key: value for key, value in attachment.facts.items() if key != "base"},
         seconds=round(time.monotonic() - started, 2),
         skipped=() if images is None else skipped_inputs(images.skipped),
         complete=stop.complete,

@@ -82,9 +82,9 @@ def reconstruct_files(
         out: an image file for one image, a `.npy` file for all of one size, `(N, H, W, C)`, or else a folder
             for PNG or TIFF files.
         compare: write each image and its reconstruction side by side.
-        scale: enlarge what is written so many times, each pixel to a square; by default small images beside
-            each other are, so that they can be seen.
-        limit: at most so many images, evenly spaced.
+        scale: enlarge the written images this many times, each pixel to a square; by default small images
+            next to each other are enlarged, so that they can be seen.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         force: write outputs again that exist.
         workers: images in work at the same time; by default one for each core.
@@ -101,7 +101,7 @@ def reconstruct_files(
         >>> import isthmus, numpy as np
         >>> images = np.random.default_rng(0).random((32, 16, 16, 1), dtype=np.float32)
         >>> model = isthmus.train(images, recipe="dense", code="8", steps=2)
-        >>> isthmus.reconstruct_files(model, images[:3], out="seen/").written
+        >>> isthmus.reconstruct_files(model, images[:3], out="reconstructions/").written
         3
     """
     import numpy as np
@@ -121,8 +121,9 @@ def reconstruct_files(
     if Path(out).suffix.lower() == ".npy" and not is_folder(out):
         if compare:
             raise UsageError(
-                "an array holds reconstructions alone; pairs are written as pictures",
+                "an array holds only the reconstructions, and compare writes pictures",
                 id="reconstruct.pairs-as-array",
+                hint="leave out compare, or write to a folder",
             )
         check_output(out, force=force)
         if images.shape is None:
@@ -142,9 +143,9 @@ def reconstruct_files(
     def reconstruct(job: FileJob, _: Report) -> str:
         image, reconstruction = images.image(job.index), reconstructions.take(job.index)
         if compare:
-            pair = [visible_bands(one) for one in (image, reconstruction)]
+            pair = [visible_bands(image_of_pair) for image_of_pair in (image, reconstruction)]
             if bands:
-                pair = [to_dtype(one, "uint8") for one in pair]
+                pair = [to_dtype(image_of_pair, "uint8") for image_of_pair in pair]
             save_image(job.target, place_side_by_side(pair[0], pair[1], scale), force=force)
         elif bands and job.target.suffix.lower() in TIFF_SUFFIXES:
             save_bands(job.target, enlarge(reconstruction, scale or 1), force=force)
@@ -152,7 +153,7 @@ def reconstruct_files(
             save_image(job.target, enlarge(reconstruction, scale or 1), force=force)
         return os.fspath(job.target)
 
-    done = process_files(
+    processed = process_files(
         "reconstructing",
         InputFiles(tuple((Path(name), name) for name in images.names), tuple(images.skipped)),
         reconstruct,
@@ -163,7 +164,7 @@ def reconstruct_files(
         workers=workers,
         progress=progress,
     )
-    return ReconstructedFiles(files=done.values, **done.facts(out))
+    return ReconstructedFiles(files=processed.values, **processed.facts(out))
 
 
 class _Reconstructions:
@@ -187,7 +188,7 @@ class _Reconstructions:
                 near = range(row, min(row + _BATCH_IMAGES, len(self._images)))
                 rows = [other for other in near if self._images.image(other).shape == image.shape]
                 # Those that were not taken in the meantime belong to outputs that exist.
-                recent = {key: one for key, one in self._made.items() if key > row - 2 * _BATCH_IMAGES}
+                recent = {key: item for key, item in self._made.items() if key > row - 2 * _BATCH_IMAGES}
                 self._made = recent | dict(zip(rows, self._reconstruct(rows), strict=True))
             return self._made.pop(row)
 

@@ -2,7 +2,7 @@
 
 In this order: what the caller gives (`normal=` for anomalies, else `reference=`), what the model file stores,
 the training images if they are found and their fingerprint matches, else an error. Never the query. `cluster`
-and `search` fit features to the set that they group or search, and say so (`data`).
+and `search` fit features to the set that they group or search, and record it (`data`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def resolve_reference(
     Args:
         purpose: what they are needed for, as in "what is normal is not known".
         option: the argument that gives them.
-        range: the samples of `reference` that stand for black and white.
+        range: the sample values of black and white in `reference`.
 
     Raises:
         DataError: none are given and the training images are not found.
@@ -48,13 +48,13 @@ def resolve_reference(
 
     if reference is not None:
         return read_images_for(model, reference, range=range), "reference"
-    images, why = find_training_images(model)
+    images, reason = find_training_images(model)
     if images is None:
         raise DataError(
             "{reason}, and {purpose}",
             id="reference.not-found",
             hint=Hint.add(**{option: "DATA"}),
-            reason=why,
+            reason=reason,
             purpose=purpose,
         )
     return images, "training"
@@ -71,7 +71,7 @@ def resolve_extractor(
 
     Args:
         layer: read this layer, instead of what the model's own extractor reads.
-        range: the samples of `reference` that stand for black and white.
+        range: the sample values of black and white in `reference`.
 
     Raises:
         UsageError: the model has no such layer.
@@ -79,9 +79,9 @@ def resolve_extractor(
     """
     from isthmus.features.readout import fit_extractor, read_extractor
 
-    own = read_extractor(model)
-    if reference is None and own is not None and layer in (None, own.reading.layer):
-        return own, "model"
+    stored = read_extractor(model)
+    if reference is None and stored is not None and layer in (None, stored.reading.layer):
+        return stored, "model"
     reading = _choose_reading(model, layer)
     purpose = Message("features cannot be scaled", id="reference.no-scaling")
     images, kind = resolve_reference(model, reference, purpose=purpose, range=range)
@@ -106,9 +106,9 @@ def resolve_extractor_for(
     """
     from isthmus.features.readout import read_extractor
 
-    own = read_extractor(model)
-    if own is not None and layer in (None, own.reading.layer):
-        return own, "model"
+    stored = read_extractor(model)
+    if stored is not None and layer in (None, stored.reading.layer):
+        return stored, "model"
     return fit_extractor_to_data(model, images, layer=layer), "data"
 
 
@@ -116,7 +116,7 @@ def fit_extractor_to_data(
     model: Autoencoder, images: ImageSet, *, layer: str | None = None
 ) -> FeatureExtractor:
     """For uses that compare the images of one set with one another (`cluster`, `search`): fitted to the set,
-    also where the model stores an extractor, so that what is usual in this set decides what is alike.
+    also where the model stores an extractor, so that similarity is judged by what is usual in this set.
 
     Raises:
         UsageError: the model has no such layer.
@@ -133,13 +133,13 @@ def resolve_prior(
     *,
     range: Range | None = None,
 ) -> tuple[Prior, ReferenceKind]:
-    """What new codes are drawn from: fitted to `reference`, stored, or fitted to the training images.
+    """The prior to draw new codes from: fitted to `reference`, stored, or fitted to the training images.
 
-    What is fitted is used for this once; `isthmus.fit_prior` keeps it.
+    A fitted prior is used for this call only; `isthmus.fit_prior` stores one.
 
     Args:
         kind: of the prior; by default the best one that the model holds, else a mixture.
-        range: the samples of `reference` that stand for black and white.
+        range: the sample values of black and white in `reference`.
 
     Raises:
         CapabilityError: the model cannot generate.
@@ -167,11 +167,11 @@ def resolve_prior(
 
 
 def _choose_reading(model: Autoencoder, layer: str | None) -> FeatureSpec:
-    """What is read: as the stored extractor does, or the given layer, pooled."""
+    """How features are read: as the stored extractor does, or the given layer, pooled."""
     from isthmus.features.readout import default_spec, read_extractor
 
-    own = read_extractor(model)
-    reading = default_spec(model) if own is None else own.reading
+    stored = read_extractor(model)
+    reading = default_spec(model) if stored is None else stored.reading
     if layer is None or layer == reading.layer:
         return reading
     pool = () if layer == "code" else (1, 2)

@@ -77,8 +77,8 @@ def restore_files(
         entry: class of the files' entries.
         compare: also write `NAME-compare.png`, the image before and after.
         scale: of that picture, see `isthmus.images.outputs.place_side_by_side`.
-        range: the samples that stand for black and white.
-        limit: at most so many of the images, evenly spaced.
+        range: the sample values of black and white.
+        limit: at most this many of the images, evenly spaced.
         in_place: `out` is the folder of the images, and each is replaced by its result in its own format.
 
     Raises:
@@ -321,7 +321,7 @@ def _log_dropped(headers: Sequence[Header], *, read: bool = False) -> None:
     several = sum(header.several for header in headers) if read else 0
     if narrowed:
         log_note(
-            "more than 8 bits of {images}, of a kind that is read with 8",
+            "{images} with more than 8 bits per sample: files of this kind are read with 8",
             id="reading.images-narrowed",
             images=format_count(narrowed, "image"),
         )

@@ -1,4 +1,4 @@
-"""`Result`: what a use gives. It can show itself as a table, a JSON document, a file or a notebook's cell."""
+"""`Result`: what a use returns. It shows itself as a table, a JSON document, a file or a notebook's cell."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Result:
     holds paths and models, never the pixels of a whole set; pictures are made on request.
 
     Attributes:
-        complete: whether everything was done; after Ctrl-C the result holds what was done until then.
+        complete: whether everything was done; after Ctrl-C the result holds the finished part.
         notes: choices made for the user, one sentence each.
         note_details: the same with `id`, `text` and `fields`, see docs/reference/errors.md.
         skipped: inputs that were left out, with the reason.
@@ -84,7 +84,7 @@ class Result:
     _bands: Bands | None = field(default_factory=shown_bands, repr=False)
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Pictures are drawn with the bands of images that the use was asked to show."""
+        """Pictures are drawn with the bands of images that were chosen by `show`."""
         super().__init_subclass__(**options)
         if "schema" in vars(cls) and not hasattr(cls, "document"):
             bases = [base for base in reversed(cls.__mro__) if not issubclass(Result, base)]
@@ -97,7 +97,7 @@ class Result:
 
     @property
     def interruption(self) -> str | None:
-        """The note that says how much was done until Ctrl-C; None where there was none."""
+        """The note with the amount that was done until Ctrl-C; None without Ctrl-C."""
         return next((note for note in self.notes if getattr(note, "id", "") == NOTE_ID), None)
 
     @property
@@ -112,14 +112,14 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: plain values only; NaN and infinities are None."""
-        own = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
+        values = {key: to_json_value(getattr(self, name)) for key, name in self.document.items()}
         shared = {
             "complete": self.complete,
             "notes": list(map(str, self.notes)),
             "note_details": self.note_details,
             "skipped": to_json_value(self.skipped),
         }
-        return {"schema": self.schema, **own, **shared}
+        return {"schema": self.schema, **values, **shared}
 
     def rows(self) -> tuple[Sequence[str], Sequence[Row]]:
         """Header and rows of the table; by default the single values of the document."""
@@ -132,7 +132,7 @@ class Result:
         """Rows for a terminal, numbers to the right.
 
         Args:
-            rows: at most so many.
+            rows: at most this many.
         """
         from isthmus.reports.tables import format_table
 
@@ -140,7 +140,7 @@ class Result:
         return format_table(header, body[:rows])
 
     def summary(self) -> str:
-        """One line that says what came out; may be empty."""
+        """One line that summarises the result; may be empty."""
         return ""
 
     def csv_rows(self) -> tuple[Sequence[str], Sequence[Row]]:
@@ -188,12 +188,12 @@ class Result:
         """Check that the result can be written to this path."""
         suffix = Path(path).suffix.lower()
         if suffix not in cls.formats:
-            known = ", ".join(cls.formats)
+            suffixes = ", ".join(cls.formats)
             raise UsageError(
-                "{path}: the suffix says what to write, one of {known}",
+                "{path}: the file name must end with one of {known}",
                 id="output.suffix",
                 path=path,
-                known=known,
+                known=suffixes,
             )
         if suffix == ".parquet" and find_spec("pyarrow") is None:
             raise MissingExtraError("writing Parquet", "parquet")
@@ -224,7 +224,7 @@ class Result:
         return (json.dumps(self.to_dict(), allow_nan=False, indent=2) + "\n").encode()
 
     def describe_files(self, paths: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """What a command's document says about the files that the result was saved to, see `file_facts`."""
+        """Entries of a command's document about the files that the result was saved to, see `file_facts`."""
         return {}
 
     def __repr__(self) -> str:
@@ -322,7 +322,7 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
         return
     if isinstance(scale, bool) or not isinstance(scale, int) or scale < 1:
         raise UsageError(
-            "scale={scale}: a whole number from 1 on is expected", id="option.scale", scale=scale
+            "scale={scale}: expected a whole number of at least 1", id="option.scale", scale=scale
         )
     if not is_enlarged:
         raise UsageError(
@@ -333,8 +333,8 @@ def check_scale(is_enlarged: bool, path: str | os.PathLike[str], scale: int | No
 
 
 def skipped_inputs(*groups: Sequence[Any]) -> tuple[SkippedInput, ...]:
-    """What sets or listings left out (anything with `name` and `reason`), each once."""
-    pairs = dict.fromkeys((one.name, one.reason) for group in groups for one in group)
+    """The inputs that sets or listings left out (anything with `name` and `reason`), each once."""
+    pairs = dict.fromkeys((item.name, item.reason) for group in groups for item in group)
     return tuple(SkippedInput(*pair) for pair in pairs)
 
 
@@ -356,7 +356,7 @@ def to_json_value(value: object) -> Any:
         return [to_json_value(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "to_dict"):  # what has a document of its own, such as another result
+    if hasattr(value, "to_dict"):  # a value with its own document, such as another result
         return to_json_value(value.to_dict())
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json_value(getattr(value, f.name)) for f in fields(value)}

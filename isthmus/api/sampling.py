@@ -45,7 +45,7 @@ class NewImages(GeneratedImages):
     Attributes:
         prior: kind of the prior that was drawn from.
         reference: where it comes from: `model`, `training` or `reference`.
-        label: the class that was asked for.
+        label: the class that was chosen.
         like: the image that they are variations of.
         seed: as given.
         copied: share of what the prior draws that lies nearer to one of its training images than nearly all
@@ -104,7 +104,7 @@ def generate(
         prior: which of the model's priors; by default the best it has.
         like: make variations of this image, of its size.
         strength: with `like`, how far variations go: 0 repeats the image, but for detail that a
-            `generative` model draws anew; 1 forgets it; by default 0.4.
+            `generative` model draws again; 1 forgets it; by default 0.4.
         label: only images of this class.
         size: of the images, where the code is a grid and the prior draws grids of any size.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
@@ -138,11 +138,11 @@ def generate(
     strength = DEFAULT_STRENGTH if strength is None else strength
     if not 0 <= strength <= 1:
         raise UsageError(
-            "strength={strength:g}: a number from 0 to 1 is expected", id="option.strength", strength=strength
+            "strength={strength:g}: expected a number from 0 to 1", id="option.strength", strength=strength
         )
     if not 0 <= temperature < math.inf:
         raise UsageError(
-            "temperature={temperature:g}: a finite number from 0 on is expected",
+            "temperature={temperature:g}: expected a finite number of at least 0",
             id="option.temperature",
             temperature=temperature,
         )
@@ -152,7 +152,7 @@ def generate(
             id="option.size-and-like",
         )
     network = load_model(model)
-    given = None if like is None else read_image_for(network, like, range=range)
+    like_pixels = None if like is None else read_image_for(network, like, range=range)
     started = time.monotonic()
     chosen, source = resolve_prior(network, prior, reference, range=range)
     fit_seconds = None if source == "model" else round(time.monotonic() - started, 2)
@@ -170,7 +170,7 @@ def generate(
             network,
             chosen,
             count,
-            like=given,
+            like=like_pixels,
             strength=strength,
             label=label,
             size=(size, size) if isinstance(size, int) else size,

@@ -90,7 +90,7 @@ def export_onnx(
     """Write a model as ONNX files, `NAME.encoder.onnx` and `NAME.decoder.onnx`, for programs without Python.
 
     Images are `(N, C, H, W)` float32 in [0, 1], any number of them, and of any size where the code is a grid.
-    ONNX Runtime runs each file at two shapes that the export has not seen, and it is written only if it
+    ONNX Runtime runs each file at two shapes that were not used in the export, and it is written only if it
     computes what the model does to within 1e-5. A model with skips is one file, `NAME.onnx`. Needs the extra
     `onnx`.
 

@@ -58,7 +58,7 @@ class Match:
 
 @dataclass(frozen=True)
 class QueryMatches:
-    """What was found for one query.
+    """The matches of one query.
 
     Attributes:
         name: of the query.
@@ -79,7 +79,7 @@ class SearchResult(PictureResult):
         reference: what their scaling is fitted to: always `data`, the searched images.
         metric: `cosine`, up to 1 for the same direction, or `l2`, a distance from 0.
         images: number of images that were searched.
-        query_matches: for each query what was found.
+        query_matches: the matches of each query.
         queries: names of the queries.
         matches: for each query its `Match(name, row, value)`, most similar first.
         index: path of the file that keeps the features of the searched images, or null.
@@ -149,11 +149,11 @@ class SearchResult(PictureResult):
         """The first twenty queries, each followed by its ten best matches."""
         from isthmus.reports.image_sheets import draw_image_rows
 
-        shown = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
-        queries = self._query_lookup.read(range(len(shown)))
-        images = self._lookup.read([match.row for some in shown for match in some])
+        matches = [some[:MAX_DRAWN_MATCHES] for some in self.matches[:MAX_DRAWN_QUERIES]]
+        queries = self._query_lookup.read(range(len(matches)))
+        images = self._lookup.read([match.row for some in matches for match in some])
         strips, place = [], 0
-        for query, some in enumerate(shown):
+        for query, some in enumerate(matches):
             values = f"{some[0].value:.3f} … {some[-1].value:.3f}"
             pictures = [images.image(place + number) for number in range(len(some))]
             place += len(some)
@@ -192,7 +192,7 @@ def search(
         layer: read this stage of the encoder; `code` is one.
         index: keep the features of the searched images in this file; when it exists it is brought up to date,
             and only new images go through the network.
-        limit: search at most so many images, evenly spaced.
+        limit: search at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         show: the channels, counted from 1, that pictures show of images with other than 1 or 3, such as
             `(4, 3, 2)`; by default the first three, of two the first.
@@ -225,7 +225,7 @@ def search(
     earlier = None if path is None else load_usable(path)
     if path is not None and earlier is None and path_exists(path):
         log_note(
-            "the index {path} is damaged and is made again",
+            "the index {path} is damaged and is built again",
             id="search.index-made-again",
             path=os.fspath(path),
         )
@@ -243,8 +243,8 @@ def search(
                 error = failure
         work = IndexRefresh(network, extractor, images, earlier)
         with stop, start_task(progress, "indexing", len(images), "images") as task:
-            for done in work.run():
-                task.update(done)
+            for count_encoded in work.run():
+                task.update(count_encoded)
         then = "" if path is None else "the same call does the rest"
         stop.check(len(work), len(images), "image", then=then)
         fresh = work.finish()

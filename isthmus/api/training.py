@@ -1,4 +1,4 @@
-"""Train an autoencoder on images; what a training would be; what it was."""
+"""Train an autoencoder on images, and preview a training."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def train(
 ) -> Autoencoder:
     """Train an autoencoder on images.
 
-    What is not given is chosen from the images, and logged. A codec gets the tables that files are written
-    with, and every model but a private one gets its feature extractor.
+    Options that are not given are chosen from the images and logged. A codec gets the tables that files are
+    written with, and every model but a private one gets its feature extractor.
 
     Args:
         data: images: a folder, file, archive, array, named set, or a list of those.
@@ -93,12 +93,12 @@ def train(
         crop: train on random pieces of this height and width in pixels.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         names_from: use only the images named in this file, one name a line.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is; by default those that a
             list of the images names.
         validation: share of the images that is held out, from 0 up to 1.
-        patience: end after so many validations in a row above the best; 0 never ends early.
+        patience: end after this many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
         augment_orientations: mirror and turn examples at random: for images without an up.
         start_from: begin with the weights of this model of the same architecture. With `target` it may also
@@ -111,7 +111,7 @@ def train(
         cache: keep decoded pixels in a file in this folder, mapped into memory.
         checkpoint_seconds: time between saved states.
         out: where the model is written; its state is next to it until then and survives a crash.
-        resume: go on with the unfinished training of the same output, to a longer length if one is given;
+        resume: continue the unfinished training of the same output, to a longer length if one is given;
             everything else is as it began, and a request that differs is refused.
         force: overwrite an output that exists.
         seed: of the weights and everything random.
@@ -137,7 +137,7 @@ def train(
         2
     """
     arguments = locals()
-    began = time.monotonic()  # before torch is imported: that is part of the time that was asked for
+    began = time.monotonic()  # before torch is imported, which counts as part of the requested time
     from isthmus.training.config import TrainConfig
     from isthmus.training.session import train_model
     from isthmus.training.trainer_setup import Observers
@@ -145,8 +145,8 @@ def train(
     config = TrainConfig(
         **{field.name: arguments[field.name] for field in fields(TrainConfig)} | _rename_old(old)
     )
-    asked = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
-    with correcting_calls(train, (data,), asked), collect_notes(), ExitStack() as stack:
+    request = {"target": target, "recipe": recipe, "val": val, "start_from": start_from, "out": out}
+    with correcting_calls(train, (data,), request), collect_notes(), ExitStack() as stack:
         check_is_data(data)
         if target is not None:
             data, usual = _pair(data, target, recipe, start_from, cache, range)
@@ -171,7 +171,7 @@ def train(
             ),
             began=began,
         )
-    if not model.summary["complete"] and is_inside_use():  # the use that was called decides what it keeps
+    if not model.summary["complete"] and is_inside_use():  # the calling use decides what it stores
         raise KeyboardInterrupt
     return model
 
@@ -203,7 +203,7 @@ def plan_training(
     start_from: ModelLike | None = None,
     **options: Any,
 ) -> TrainingPreview:
-    """What a training would be, without training: shapes, parameters, memory and time. Nothing is written.
+    """Preview a training without training: shapes, parameters, memory and time. Nothing is written.
 
     Args:
         data, target, recipe, code, settings, val, start_from: see `train`.
@@ -226,17 +226,17 @@ def plan_training(
     from isthmus.training.config import OLD_NAMES, TrainConfig
     from isthmus.training.trainer_setup import start_training
 
-    asked = {OLD_NAMES.get(name, name): value for name, value in options.items()}
-    known = [field.name for field in fields(TrainConfig)]
-    for name in asked:
-        if name not in known:
+    request = {OLD_NAMES.get(name, name): value for name, value in options.items()}
+    option_names = [field.name for field in fields(TrainConfig)]
+    for name in request:
+        if name not in option_names:
             raise UsageError(
                 "plan_training has no option '{name}'{suggestion}",
                 id="training.unknown-plan-option",
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, option_names),
             )
-    config = TrainConfig(**asked)
+    config = TrainConfig(**request)
     with collect_notes(), limited():
         if target is not None:
             data, recipe = _pair(data, target, recipe, start_from, config.cache, config.range)
@@ -266,7 +266,7 @@ def default_model_path(data: DataLike) -> str:
 
 
 def default_test_data(data: PathLike) -> str:
-    """What a model trained on `data` may be measured on: the test split of a named set, else the data itself.
+    """Images to measure a model of `data` on: the test split of a named set, else the data itself.
 
     >>> default_test_data("mnist")
     'mnist:test'
@@ -284,12 +284,16 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
 
     for name in old:
         if name not in OLD_NAMES:
-            known = [one for one in inspect.signature(train).parameters if one != "old"]
+            option_names = [
+                parameter_name
+                for parameter_name in inspect.signature(train).parameters
+                if parameter_name != "old"
+            ]
             raise UsageError(
                 "train has no option '{name}'{suggestion}",
                 id="training.unknown-option",
                 name=name,
-                suggestion=nearest(name, known),
+                suggestion=nearest(name, option_names),
             )
         warnings.warn(
             f"train({name}=…) is now {OLD_NAMES[name]}=…; the old name goes with version 0.3",
@@ -333,7 +337,8 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
         _fit_prior(model, images, progress)
     if model.summary.get("privacy") is not None:
         log_note(
-            "no feature extractor is stored: it would spend more privacy", id="training.private-no-extractor"
+            "no feature extractor is stored: fitting it would spend more of the privacy budget",
+            id="training.private-no-extractor",
         )
         return
     if images.target_channels:

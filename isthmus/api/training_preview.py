@@ -1,4 +1,4 @@
-"""What a training would be, before it is: shapes stage by stage, parameters, memory, time."""
+"""Preview a training: shapes stage by stage, parameters, memory, time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainingPreview(Result):
-    """What a training would be; shapes are of one image, channels first, memory is an estimate.
+    """Preview of a training; shapes are of one image, channels first, memory is an estimate.
 
     Attributes:
         image: shape of an image.
@@ -162,12 +162,12 @@ def _watch_pass(model: Autoencoder, images: Tensor) -> tuple[tuple[Stage, ...], 
             for inner, child in module.named_children() if is_list else ((None, module),):
                 full = name if inner is None else f"{name}.{inner}"
                 handles.append(child.register_forward_hook(_record_stage(stages, part, full)))
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    parameter_pointers = {p.untyped_storage().data_ptr() for p in model.parameters()}
     saved: dict[int, int] = {}
 
     def save(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in parameter_pointers:
             saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -1,4 +1,4 @@
-"""What a training was."""
+"""Results of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainingResult(Result):
-    """How a model was trained, as its file says.
+    """How a model was trained, as stored in its file.
 
     Attributes:
         model: path of the model file, where it has one.
@@ -71,7 +71,7 @@ class TrainingResult(Result):
     history: tuple[Mapping[str, float], ...]
 
     def table(self, rows: int | None = None) -> str:  # noqa: ARG002
-        """What was done, in a few lines."""
+        """The training in a few lines."""
         early = ", interrupted" if not self.complete else ", ended early" if self.ended_early else ""
         lines = [
             f"{format_count(self.steps, 'step')} in {duration(self.seconds)} "
@@ -94,7 +94,7 @@ class TrainingResult(Result):
 
 
 def describe_training(model: ModelLike) -> TrainingResult:
-    """How a model was trained, as its file says.
+    """How a model was trained, as stored in its file.
 
     Raises:
         ModelFileError: see `isthmus.load`.

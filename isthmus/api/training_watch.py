@@ -1,4 +1,4 @@
-"""What is seen of a training while it runs: its choices, its steps, early findings."""
+"""Log a training while it runs: its choices, its steps, early findings."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ def log_choices(trainer: Trainer) -> None:
     model = trainer.learner.module
     recipe: Recipe = model.recipe  # type: ignore[assignment]
     kinds = {1: "gray", 3: "colour"}
-    kind, made = (kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels))
-    what = f"pair of {kind} and {made} images" if images.target_channels else f"{kind} image"
+    kind, target_kind = (
+        kinds.get(n, f"{n}-channel") for n in (images.input_channels, images.target_channels)
+    )
+    what = f"pair of {kind} and {target_kind} images" if images.target_channels else f"{kind} image"
     log_note(
         "{source}: {images} of {size} to train on{held_out}",
         id="training.images",

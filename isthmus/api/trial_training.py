@@ -1,4 +1,4 @@
-"""Trainings that are compared with one another: alike in length and size, on images that are read already."""
+"""Trainings that are compared: of the same length and size, on images that are already read."""
 
 from __future__ import annotations
 

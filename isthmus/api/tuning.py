@@ -96,13 +96,13 @@ def tune(
             or half a minute.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
-        limit: at most so many images, evenly spaced.
+        limit: at most this many images, evenly spaced.
         range: sample values (low, high) of black and white, if they are not those of the sample type.
         groups: images that are held out together, such as those of one patient: a file with lines
             `name,group`, or a regular expression for names whose first group it is; by default those that a
             list of the images names.
         log: a file with a line per trial, from which the same search continues.
-        force: begin again where a log exists.
+        force: start again where a log exists.
         seed: of folds, weights and random points.
         progress: shows how far the call is; by default a bar or lines in the log.
 
@@ -259,7 +259,9 @@ def _check(names: tuple[str, ...], folds: int, search: str, trials: int, budget:
     if search == "grid" and trials != DEFAULT_TRIALS:
         refuse_unused("trials", "on a grid, which has as many as its values", hint=Hint.add(search="random"))
     if budget is not None and budget <= 0:
-        raise UsageError("budget={budget}: minutes above 0 are expected", id="tune.budget", budget=budget)
+        raise UsageError(
+            "budget={budget}: expected a number of minutes above 0", id="tune.budget", budget=budget
+        )
 
 
 def _fingerprint_groups(images: ImageSet, numbers: Indices) -> str:
@@ -286,6 +288,6 @@ def _describe_trial(trial: Trial, names: Sequence[str]) -> TrialResult:
 def _rank(trials: Sequence[TrialResult], name: str) -> list[TrialResult]:
     from isthmus.evaluation.selection.objectives import is_maximised
 
-    done = [trial for trial in trials if trial.state == "done"]
-    done.sort(key=lambda trial: -trial.means[name] if is_maximised(name) else trial.means[name])
-    return [*done, *(trial for trial in trials if trial.state != "done")]
+    finished = [trial for trial in trials if trial.state == "done"]
+    finished.sort(key=lambda trial: -trial.means[name] if is_maximised(name) else trial.means[name])
+    return [*finished, *(trial for trial in trials if trial.state != "done")]

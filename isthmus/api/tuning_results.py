@@ -82,14 +82,14 @@ class TuningResult(Result):
         """The trials of `front`, best first by the first objective."""
         from isthmus.evaluation.selection.objectives import is_better
 
-        def beats(one: TrialResult, other: TrialResult) -> bool:
-            pairs = [(name, one.means[name], other.means[name]) for name in self.objectives]
+        def beats(trial: TrialResult, other: TrialResult) -> bool:
+            pairs = [(name, trial.means[name], other.means[name]) for name in self.objectives]
             return any(is_better(*pair) for pair in pairs) and not any(
                 is_better(n, b, a) for n, a, b in pairs
             )
 
-        done = [trial for trial in self.trials if trial.state == "done"]
-        return [trial for trial in done if not any(beats(other, trial) for other in done)]
+        finished = [trial for trial in self.trials if trial.state == "done"]
+        return [trial for trial in finished if not any(beats(other, trial) for other in finished)]
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
         """Settings, means with 95 % intervals over folds, and which trials are on the front."""
@@ -138,10 +138,10 @@ class TuningResult(Result):
         )
         note = "Means over folds, with 95 % intervals; every trial saw the same folds."
         page.table("Trials", *self.rows(), note=note)
-        done = [trial for trial in self.trials if trial.state == "done"]
-        if len(self.objectives) == 2 and done:
+        finished = [trial for trial in self.trials if trial.state == "done"]
+        if len(self.objectives) == 2 and finished:
             first, second = self.objectives
-            points = {trial.label: (trial.means[first], trial.means[second]) for trial in done}
+            points = {trial.label: (trial.means[first], trial.means[second]) for trial in finished}
             front = [trial.label for trial in self.front_trials()]
             page.picture(
                 "Front",

@@ -46,8 +46,8 @@ def recipes_command(console: Console, name: str | None, toml: bool) -> None:
     console.suggest(f"change one: isthmus train DATA --recipe {name} --set {key}={value}")
 
 
-def _suggest(console: Console, _result: ShippedModels, given: Mapping[str, Any]) -> None:
-    if not given:
+def _suggest(console: Console, _result: ShippedModels, options: Mapping[str, Any]) -> None:
+    if not options:
         console.suggest("isthmus models NAME shows data, licences, command and results")
 
 

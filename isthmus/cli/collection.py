@@ -26,7 +26,7 @@ def spare_imported_objects() -> None:
 
 
 class _PausingFinder:
-    """On `sys.meta_path`: pauses the collector while torch is imported, then exempts what it made."""
+    """On `sys.meta_path`: pauses the collector while torch is imported, then exempts the new objects."""
 
     def find_spec(
         self,

@@ -50,10 +50,10 @@ def build_command(
     Args:
         arguments: parameters that are given by position, in this order.
         many: the one of them that takes any number of values.
-        out: the result's class, where `-o FILE` can save it; its `formats` say as what.
+        out: the result's class, where `-o FILE` can save it; its `formats` list the suffixes.
         out_required: `-o` must be given.
         rows: add `-n`, the number of rows of the table that are shown.
-        options: what the signature does not say about single options.
+        options: details of single options that are not in the signature.
         aliases: old spelling of an option -> the parameter it sets, or `no_` and a flag that it turns off;
             not shown in the help.
         old_outputs: old spelling of an output option, which now is `-o` -> its metavar; not shown either.
@@ -63,12 +63,12 @@ def build_command(
         extra: further options, which `call` takes.
         call: called with the console, the arguments and the options that were given, instead of `function`;
             None shows nothing.
-        finish: called with the console, the result and what was given, after it was shown.
+        finish: called with the console, the result and the given options, after the result was shown.
     """
     signature = inspect.signature(function)
     text, helps = parse_docstring(function)
-    own = dict(options or {})
-    needed = {name for name, one in signature.parameters.items() if one.default is one.empty}
+    own_options = dict(options or {})
+    needed = {name for name, item in signature.parameters.items() if item.default is item.empty}
     params: list[click.Parameter] = [
         click.Argument([name], nargs=-1 if name == many else 1, required=name in needed) for name in arguments
     ]
@@ -76,8 +76,8 @@ def build_command(
         if name in arguments or name in PYTHON_ONLY or parameter.kind is parameter.VAR_KEYWORD:
             continue
         if name == "out" and out is None and parameter.default is parameter.empty:
-            own.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
-        params.append(make_option(function, parameter, helps.get(name, ""), own.get(name)))
+            own_options.setdefault("out", Override(flags=("-o",), metavar="OUT", required=True))
+        params.append(make_option(function, parameter, helps.get(name, ""), own_options.get(name)))
     if out is not None:
         kinds = ", ".join(out.formats) + (", or a folder" if out.as_folder else "")
         params.append(
@@ -106,14 +106,14 @@ def build_command(
     save_params = _save_parameters(out)
     save_helps = parse_docstring(out.save)[1] if out is not None else {}
     params += [
-        make_option(out.save, one, save_helps.get(one.name, ""), own.get(one.name))
-        for one in save_params
+        make_option(out.save, param, save_helps.get(param.name, ""), own_options.get(param.name))
+        for param in save_params
         if out is not None
     ]
     params += extra
     for alias, target in (aliases or {}).items():
-        known = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
-        params.append(make_alias(function, known, alias, own.get(target, Override())))
+        parameter = signature.parameters.get(target) or signature.parameters[target.removeprefix("no_")]
+        params.append(make_alias(function, parameter, alias, own_options.get(target, Override())))
     params += [click.Option([alias, alias_name(alias)], hidden=True) for alias in old_outputs or {}]
     params += [click.Option([flag, alias_name(flag)], is_flag=True, hidden=True) for flag in old_flags]
     use_call = UseCall(
@@ -125,7 +125,7 @@ def build_command(
         aliases=dict(aliases or {}),
         old_outputs=tuple(old_outputs or {}),
         old_flags=tuple(old_flags),
-        save_options=tuple(one.name for one in save_params),
+        save_options=tuple(param.name for param in save_params),
         call=call,
         finish=finish,
     )
@@ -134,16 +134,16 @@ def build_command(
     def callback(console: Console, **values: Any) -> None:
         use_call(console, values)
 
-    shown = text if help is None else inspect.cleandoc(help)
+    help_text = text if help is None else inspect.cleandoc(help)
     if examples:
-        shown += "\n\n\b\n" + inspect.cleandoc(examples)
+        help_text += "\n\n\b\n" + inspect.cleandoc(examples)
     params += list(reversed(getattr(callback, "__click_params__", [])))
-    return click.Command(None, callback=callback, params=params, help=shown)
+    return click.Command(None, callback=callback, params=params, help=help_text)
 
 
 def _save_parameters(result: type[Result] | None) -> list[inspect.Parameter]:
-    """What `save` of a result takes besides the path and `force`: these are options, too."""
+    """The parameters of a result's `save` except the path and `force`: they are options, too."""
     if result is None:
         return []
     parameters = inspect.signature(result.save).parameters
-    return [one for name, one in parameters.items() if name not in ("self", "path", "force")]
+    return [parameter for name, parameter in parameters.items() if name not in ("self", "path", "force")]

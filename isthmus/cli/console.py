@@ -37,7 +37,7 @@ class Console:
     Args:
         json: print exactly one JSON object on stdout and no other result.
         quiet: no notes and no progress; warnings stay.
-        silent: nothing at all: of several processes only the first speaks.
+        silent: print nothing: of several processes only the first prints.
     """
 
     def __init__(self, *, json: bool = False, quiet: bool = False, silent: bool = False) -> None:
@@ -59,7 +59,7 @@ class Console:
             self.note(text)
 
     def warn(self, text: str) -> None:
-        """Say what a user must not miss, on stderr, also with `--quiet`."""
+        """Print on stderr what a user must not miss, also with `--quiet`."""
         self._say(f"isthmus: warning: {for_terminal(text)}")
 
     def say_interrupted(self, text: str) -> None:
@@ -91,7 +91,7 @@ class Console:
             print(json.dumps(to_json_value(document), allow_nan=False), flush=True)
 
     def save(self, path: str | None, write: Callable[[], object]) -> str | None:
-        """Write a file besides the answer; if that fails, the answer is still printed and the exit code is 1.
+        """Write a file in addition to the answer; if that fails, the answer is printed and the exit code 1.
 
         Args:
             path: None writes nothing.

@@ -13,14 +13,14 @@ from isthmus.cli.console import Console
 from isthmus.web.serving import serve
 
 
-def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Demonstration:  # noqa: ARG001
-    given.pop("serve", None)
-    return run_demo(**given)
+def _run(console: Console, positional: list[Any], options: dict[str, Any]) -> Demonstration:  # noqa: ARG001
+    options.pop("serve", None)
+    return run_demo(**options)
 
 
-def _finish(console: Console, result: Demonstration, given: Mapping[str, Any]) -> None:
+def _finish(console: Console, result: Demonstration, options: Mapping[str, Any]) -> None:
     console.suggest("try next:", result.next)
-    if given.get("serve"):
+    if options.get("serve"):
         from pathlib import Path
 
         from isthmus.api.demo_images import write_demo_images

@@ -11,17 +11,17 @@ from typing import Any
 def parse_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """The paragraphs before `Args:` and the text of each argument."""
     text = inspect.getdoc(function) or ""
-    head, _, rest = text.partition("\nArgs:\n")
+    head, _, arguments = text.partition("\nArgs:\n")
     head = head.partition("\nRaises:\n")[0].partition("\nExamples:\n")[0].partition("\nReturns:\n")[0]
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     name = ""
-    for line in rest.splitlines():
+    for line in arguments.splitlines():
         if line and not line.startswith(" "):
             break
         begin = re.match(r"    ([a-z_]+): (.*)", line)
         if begin:
             name = begin[1]
-            found[name] = begin[2]
+            texts[name] = begin[2]
         elif name and line.strip():
-            found[name] += " " + line.strip()
-    return head.strip(), found
+            texts[name] += " " + line.strip()
+    return head.strip(), texts

@@ -19,7 +19,7 @@ from isthmus.cli.types import RANGE
 @click.argument("model", required=False)
 @click.argument("data", required=False)
 @click.option("--target", metavar="DATA", help="What images of DATA should become, for a model of pairs.")
-@click.option("--limit", type=int, help="Examine MODEL on at most so many images of DATA, evenly spaced.")
+@click.option("--limit", type=int, help="Examine MODEL on at most this many images of DATA, evenly spaced.")
 @click.option("--range", type=RANGE, metavar=RANGE.pattern, help="Samples of DATA that are black and white.")
 @click.option("--seed", type=int, help="Of what is drawn in examining DATA.")
 @output_options
@@ -29,14 +29,14 @@ def command(console: Console, model: str | None, data: str | None, **options: An
     Without arguments: versions, processor, memory, device, the speed of bf16 and float32, where data sets are
     found and which extras are installed, each with a verdict. Takes a few seconds, for the speed is measured.
 
-    With MODEL: what was noticeable at the end of its training (dead units, posterior collapse, over-fitting,
+    With MODEL: problems at the end of its training (dead units, posterior collapse, over-fitting,
     a learning rate far off, …), each with a setting to try. With DATA the model is examined again on these
     images; best are images that it was not trained on.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    if data is None and given:
-        raise click.UsageError(f"{option_name(next(iter(given)))} has no effect without DATA")
+    values = {name: value for name, value in options.items() if value is not None}
+    if data is None and values:
+        raise click.UsageError(f"{option_name(next(iter(values)))} has no effect without DATA")
     if model is None:
         show(console, check_machine())
         return
-    show(console, diagnose(model, data, progress=console, **given))
+    show(console, diagnose(model, data, progress=console, **values))

@@ -48,7 +48,7 @@ cluster_command = build_command(
 )
 
 
-def fail_without_index(console: Console, result: SearchResult, _given: Mapping[str, Any]) -> None:
+def fail_without_index(console: Console, result: SearchResult, _options: Mapping[str, Any]) -> None:
     """A requested index that could not be written: the answer is complete, and the command fails."""
     if result.index_error is not None:
         console.lose(result.index_error)

@@ -35,19 +35,19 @@ class NumbersType(click.ParamType[list[int]]):
     name = "numbers"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        found: list[int] = []
+        numbers: list[int] = []
         for word in str(value).split(","):
             match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", word)
             if match is None or int(match[2] or match[1]) < int(match[1]):
                 self.fail(f"'{value}': write 4 or 2-5,9", param, ctx)
-            found += range(int(match[1]), int(match[2] or match[1]) + 1)
-        return found
+            numbers += range(int(match[1]), int(match[2] or match[1]) + 1)
+        return numbers
 
 
-def _call(console: Console, positional: list[Any], given: dict[str, Any]) -> Result:  # noqa: ARG001
+def _call(console: Console, positional: list[Any], options: dict[str, Any]) -> Result:  # noqa: ARG001
     """The use that was chosen: at most one of `--fill`, `--between`, `--predict` and `--learn`."""
-    steps = given.pop("steps", None)
-    chosen = {name: given.pop(name) for name in ("fill", "between", "predict", "learn") if name in given}
+    steps = options.pop("steps", None)
+    chosen = {name: options.pop(name) for name in ("fill", "between", "predict", "learn") if name in options}
     if len(chosen) > 1:
         raise click.UsageError("give one of --fill, --between, --predict and --learn at a time")
     outputs = click.get_current_context().params["outputs"]
@@ -55,15 +55,15 @@ def _call(console: Console, positional: list[Any], given: dict[str, Any]) -> Res
         if outputs:
             raise click.UsageError("--learn keeps what it learns in MODEL: leave out -o")
         if steps is not None:
-            given["steps"] = steps
-        return fit_motion(*positional, **given)
+            options["steps"] = steps
+        return fit_motion(*positional, **options)
     if steps is not None:
         raise click.UsageError("--steps has no effect without --learn")
     if not outputs:
         raise click.UsageError("-o OUT is needed")
     for name, value in chosen.items():
-        return _USES[name](*positional, value, **given)
-    return reconstruct_frames(*positional, **given)
+        return _USES[name](*positional, value, **options)
+    return reconstruct_frames(*positional, **options)
 
 
 command = build_command(

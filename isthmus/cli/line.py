@@ -78,7 +78,7 @@ def _quote(words: Sequence[str]) -> str:
 def _is_pair_of_numbers(value: object) -> TypeGuard[tuple[float, float]]:
     """Whether a value is a range, which is written `LOW,HIGH` behind one option."""
     return (
-        isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, (int, float)) for one in value)
+        isinstance(value, tuple) and len(value) == 2 and all(isinstance(item, (int, float)) for item in value)
     )
 
 
@@ -100,34 +100,34 @@ def command_line(words: Sequence[str]) -> str:
 def exchange_words(words: Sequence[str], first: str, second: str) -> list[str]:
     """The words of a command with two values in each other's place, also behind `--option=`."""
     other = {first: second, second: first}
-    found = []
+    changed = []
     for word in words:
         option, equals, value = word.partition("=")
         behind = bool(equals) and option.startswith("-") and value in other
-        found.append(f"{option}={other[value]}" if behind else other.get(word, word))
-    return found
+        changed.append(f"{option}={other[value]}" if behind else other.get(word, word))
+    return changed
 
 
 def replace_path(words: Sequence[str], path: str, other: str) -> list[str]:
     """The words of a command with another one for a path, however it is spelt, also behind `--option=`."""
-    found = []
+    changed = []
     for word in words:
         option, equals, value = word.partition("=")
         if equals and option.startswith("-") and Path(value) == Path(path):
-            found.append(f"{option}={other}")
+            changed.append(f"{option}={other}")
         else:
-            found.append(other if Path(word) == Path(path) else word)
-    return found
+            changed.append(other if Path(word) == Path(path) else word)
+    return changed
 
 
 def replace_option(words: Sequence[str], option: str, setting: str) -> list[str]:
     """The words of a command with `--set SETTING=VALUE` for `OPTION VALUE` or `OPTION=VALUE`."""
-    found: list[str] = []
-    rest = iter(words)
-    for word in rest:
+    changed: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
         name, equals, value = word.partition("=")
         if name == option:
-            found += ["--set", f"{setting}={value if equals else next(rest, 'VALUE')}"]
+            changed += ["--set", f"{setting}={value if equals else next(remaining, 'VALUE')}"]
         else:
-            found.append(word)
-    return found
+            changed.append(word)
+    return changed

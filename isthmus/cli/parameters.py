@@ -19,11 +19,11 @@ from isthmus.cli.types import BANDS, MEGAPIXELS, RANGE, REGION, SIZE
 
 @dataclass(frozen=True)
 class Override:
-    """What the signature of a function does not say about one of its options.
+    """Details of an option that are not in the signature of its function.
 
     Attributes:
         flags: further spellings, such as `-n`.
-        metavar: what stands for the value in the help.
+        metavar: the placeholder of the value in the help.
         type: a click type instead of the one for the annotation, for the whole value: it is given once.
         help: instead of the text in the function's docstring.
         required: whether it must be given.
@@ -36,7 +36,7 @@ class Override:
     required: bool = False
 
 
-# Options of these names are the same in all commands, unless a command has an Override of its own.
+# Options of these names are the same in all commands, unless a command has its own Override.
 _SHARED = {
     "groups": Override(metavar="FILE|REGEX"),
     "label": Override(metavar="NAME"),
@@ -51,41 +51,45 @@ _INPUTS = {"DataLike": "DATA", "ImageLike": "IMAGE", "ModelLike": "MODEL"}
 
 
 def make_option(
-    function: Callable[..., Any], parameter: inspect.Parameter, text: str, own: Override | None = None
+    function: Callable[..., Any], parameter: inspect.Parameter, text: str, override: Override | None = None
 ) -> click.Option:
     """The option that sets one parameter of a function; None, which is its default here, means not given.
 
     Args:
-        text: what the function's docstring says of the parameter.
+        text: the parameter's text in the function's docstring.
     """
-    own = own or _SHARED.get(parameter.name, Override())
+    override = override or _SHARED.get(parameter.name, Override())
     kind, multiple = _click_type(function, parameter)
-    text = own.help or text
+    text = override.help or text
     text = text[:1].upper() + text[1:]
     spelling = option_name(parameter.name)
     default = parameter.default
     if kind is click.BOOL:
         if default is False:
-            return click.Option([parameter.name, spelling, *own.flags], is_flag=True, default=None, help=text)
+            return click.Option(
+                [parameter.name, spelling, *override.flags], is_flag=True, default=None, help=text
+            )
         return click.Option([parameter.name, f"{spelling}/--no-{spelling[2:]}"], default=None, help=text)
-    if not own.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
-        shown = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
-        text += f"  [default: {shown:g}]" if isinstance(default, float) else f"  [default: {shown}]"
-    defaults: dict[str, Any] = {} if own.required else {"default": None}
+    if not override.required and default not in (None, inspect.Parameter.empty, ()) and "default" not in text:
+        default_text = default if isinstance(default, (str, int, float)) else ", ".join(map(str, default))
+        text += (
+            f"  [default: {default_text:g}]" if isinstance(default, float) else f"  [default: {default_text}]"
+        )
+    defaults: dict[str, Any] = {} if override.required else {"default": None}
     return click.Option(
-        [parameter.name, *own.flags, spelling],
-        type=own.type or kind,
-        multiple=multiple and own.type is None,
-        required=own.required,
+        [parameter.name, *override.flags, spelling],
+        type=override.type or kind,
+        multiple=multiple and override.type is None,
+        required=override.required,
         # Since click 8.3 a default of None counts as a value, also of a required option.
         **defaults,
-        metavar=own.metavar or _metavar(parameter, kind),
+        metavar=override.metavar or _metavar(parameter, kind),
         help=text,
     )
 
 
 def make_alias(
-    function: Callable[..., Any], parameter: inspect.Parameter, alias: str, own: Override
+    function: Callable[..., Any], parameter: inspect.Parameter, alias: str, override: Override
 ) -> click.Option:
     """A hidden option: an old spelling of that of one parameter."""
     kind, multiple = _click_type(function, parameter)
@@ -93,8 +97,8 @@ def make_alias(
         return click.Option([alias, alias_name(alias)], is_flag=True, default=None, hidden=True)
     return click.Option(
         [alias, alias_name(alias)],
-        type=own.type or kind,
-        multiple=multiple and own.type is None,
+        type=override.type or kind,
+        multiple=multiple and override.type is None,
         default=None,
         hidden=True,
     )
@@ -127,9 +131,9 @@ def _click_type(
         annotation = eval(annotation, {}, _Names(vars(module)))  # our own signatures
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     parts = tuple(part for part in parts if part is not type(None))
-    for kind, known in ((Size, SIZE), (Range, RANGE), (Bands, BANDS), (Region, REGION)):
+    for kind, click_type in ((Size, SIZE), (Range, RANGE), (Bands, BANDS), (Region, REGION)):
         if any(part is not int and part in (kind, *get_args(kind)) for part in parts if get_origin(part)):
-            return known, False
+            return click_type, False
     for part in parts:
         origin = get_origin(part)
         if part is bool:

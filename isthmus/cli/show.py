@@ -81,23 +81,23 @@ def written_outputs(result: type[Result], written: Sequence[str]) -> dict[str, s
     result can be saved as; each the first file of its kind, or None.
     """
     keys = {suffix: key for suffix, key in result.output_keys.items() if suffix in result.formats}
-    found: dict[str, str | None] = {"out": None, **dict.fromkeys(keys.values())}
+    outputs: dict[str, str | None] = {"out": None, **dict.fromkeys(keys.values())}
     for path in written:
         key = keys.get(PurePath(path).suffix.lower(), "out")
-        found[key] = found[key] or path
-    return found
+        outputs[key] = outputs[key] or path
+    return outputs
 
 
 def end_with_exit_code(console: Console, result: Result) -> None:
-    """Name what was left out and how much is done; if it is not everything, end with exit code 3 or 130."""
-    if console.silent:  # the first of several processes says it, and ends with that code
+    """Name the skipped inputs and how much is done; if it is not everything, end with exit code 3 or 130."""
+    if console.silent:  # the first of several processes prints it, and ends with that code
         return
     count = len(result.incomplete)
     if count:
-        done = "skipped" if count == len(result.skipped) else "skipped or not done in full"
-        console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} {done}:")
-        for one in result.incomplete:
-            console.warn(f"  {one.name}: {one.reason}")
+        outcome = "skipped" if count == len(result.skipped) else "skipped or not done in full"
+        console.warn(f"{format_count(count, 'input')} {choose_word(count, 'was', 'were')} {outcome}:")
+        for item in result.incomplete:
+            console.warn(f"  {item.name}: {item.reason}")
     if result.interruption is not None:
         console.say_interrupted(result.interruption)
     if count or result.interruption is not None:

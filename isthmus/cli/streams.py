@@ -68,7 +68,7 @@ def tolerant_streams() -> Iterator[Streams]:
 
     Streams that the caller has put in their place (a test, a notebook) stay; they escape, too, if they can.
     """
-    before = sys.stdout, sys.stderr
+    original_streams = sys.stdout, sys.stderr
     _occupy_closed_descriptors()
     output: TolerantFile | None = None
     # Windows' consoles are no plain files, and their errors are others.
@@ -87,7 +87,7 @@ def tolerant_streams() -> Iterator[Streams]:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = original_streams
 
 
 def _open_tolerant(descriptor: int, stream: TextIO | None) -> tuple[TextIO, TolerantFile]:
@@ -106,7 +106,7 @@ def _open_tolerant(descriptor: int, stream: TextIO | None) -> tuple[TextIO, Tole
 def _occupy_closed_descriptors() -> None:
     """Open the null device where a standard stream is closed.
 
-    The next file that is opened would get the stream's number, and with it whatever a library prints there.
+    The next opened file would get the stream's number, and anything that a library prints to it.
     """
     for descriptor in _DESCRIPTORS:
         try:

@@ -18,14 +18,14 @@ from isthmus.cli.line import command_line
 _ONLY_TRAIN = ("checkpoint_seconds", "out", "resume", "force", "progress")
 
 
-def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Result | None:
+def _run(console: Console, positional: list[Any], options: dict[str, Any]) -> Result | None:
     (data,) = positional
-    if given.pop("dry_run", None):
-        if "resume" in given:
+    if options.pop("dry_run", None):
+        if "resume" in options:
             raise click.UsageError("--resume has no effect with --dry-run, which trains nothing")
-        return plan_training(data, **{k: v for k, v in given.items() if k not in _ONLY_TRAIN})
-    out = given.setdefault("out", default_model_path(data))
-    model = train(data, **given)
+        return plan_training(data, **{k: v for k, v in options.items() if k not in _ONLY_TRAIN})
+    out = options.setdefault("out", default_model_path(data))
+    model = train(data, **options)
     if console.silent:  # the first of several processes has the model and the last word
         return None
     report = describe_training(model)
@@ -34,15 +34,15 @@ def _run(console: Console, positional: list[Any], given: dict[str, Any]) -> Resu
     return replace(report, model=out)
 
 
-def _suggest(console: Console, result: Result, given: Mapping[str, Any]) -> None:
+def _suggest(console: Console, result: Result, options: Mapping[str, Any]) -> None:
     """Commands that work as printed after this training."""
     model = getattr(result, "model", None)
     if model is None:
         return
-    test = given.get("val") or default_test_data(given["data"])
+    test = options.get("val") or default_test_data(options["data"])
     stem = model.removesuffix(".safetensors")
-    target = ["--target", given["target"]] if given.get("target") else []
-    scale = ["--range", "{:g},{:g}".format(*given["range"])] if "range" in given else []
+    target = ["--target", options["target"]] if options.get("target") else []
+    scale = ["--range", "{:g},{:g}".format(*options["range"])] if "range" in options else []
     commands = (
         ["evaluate", model, test, *target, "-o", f"{stem}.html", *scale],
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],

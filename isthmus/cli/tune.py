@@ -13,13 +13,13 @@ from isthmus.cli.line import command_line
 from isthmus.cli.types import WORDS
 
 
-def _suggest(console: Console, result: TuningResult, given: Mapping[str, Any]) -> None:
+def _suggest(console: Console, result: TuningResult, options: Mapping[str, Any]) -> None:
     """The training with the best settings, as a command that works as printed."""
     if result.best is None:
         return
-    words = ["train", given["data"], "--recipe", given.get("recipe", result.recipe)]
-    words += ["--code", given["code"]] if "code" in given else []
-    shared = [*given.get("settings", ()), *(f"{key}={value}" for key, value in result.best.items())]
+    words = ["train", options["data"], "--recipe", options.get("recipe", result.recipe)]
+    words += ["--code", options["code"]] if "code" in options else []
+    shared = [*options.get("settings", ()), *(f"{key}={value}" for key, value in result.best.items())]
     words += [word for setting in shared for word in ("--set", setting)]
     console.suggest("try next:", [command_line(words)])
 

@@ -24,7 +24,7 @@ _OLD = "the old spelling goes with version 0.3"
 
 @dataclass(frozen=True, kw_only=True)
 class UseCall:
-    """What a command does; see `isthmus.cli.command.build_command` for the fields."""
+    """The action of a command; see `isthmus.cli.command.build_command` for the fields."""
 
     function: Callable[..., Any]
     arguments: tuple[str, ...]
@@ -57,17 +57,17 @@ class UseCall:
         positional = [values.pop(name) for name in self.arguments]
         while positional and positional[-1] is None:
             positional.pop()
-        given = {name: value for name, value in values.items() if is_given(value)}
-        everything = {**dict(zip(self.arguments, positional, strict=False)), **given}
+        options = {name: value for name, value in values.items() if is_given(value)}
+        everything = {**dict(zip(self.arguments, positional, strict=False)), **options}
         if "progress" in parameters:
-            given["progress"] = console
+            options["progress"] = console
         with contextlib.ExitStack() as locks:
             for path in outputs:
                 locks.enter_context(exclusive(path))
             if self.call is not None:
-                result = self.call(console, positional, given)
+                result = self.call(console, positional, options)
             else:
-                result = self.function(*positional, **given)
+                result = self.function(*positional, **options)
             if result is None:
                 return
             show(
@@ -81,15 +81,15 @@ class UseCall:
             )
 
     def _old_outputs(self, console: Console, values: dict[str, Any]) -> list[str]:
-        found = []
+        paths = []
         for spelling in self.old_outputs:
             if (path := values.pop(alias_name(spelling))) is not None:
                 console.note(f"{spelling} is now -o; {_OLD}")
-                found.append(path)
+                paths.append(path)
         for flag in self.old_flags:
             if values.pop(alias_name(flag)):
                 console.note(f"{flag} is now the default; {_OLD}")
-        return found
+        return paths
 
     def _rename(self, console: Console, values: dict[str, Any], parameters: Mapping[str, Any]) -> None:
         for spelling, target in self.aliases.items():

@@ -83,7 +83,9 @@ class ContainerHeader:
     def expected_chunks(self) -> list[Key]:
         """Tag and number of every chunk, in the order of the file."""
         single = [
-            tag for tag, there in ((PREVIEW, self.preview), (ICC, self.icc), (EXIF, self.exif)) if there
+            tag
+            for tag, is_present in ((PREVIEW, self.preview), (ICC, self.icc), (EXIF, self.exif))
+            if is_present
         ]
         kinds = (TILE, ALPHA) if self.alpha else (TILE,)
         return [(tag, 0) for tag in single] + [(tag, n) for n in range(self.tiles) for tag in kinds]

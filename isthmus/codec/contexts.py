@@ -117,15 +117,15 @@ def init_contexts(model: Autoencoder, quality: float) -> Contexts:
     bottleneck = rate_model(model)
     if bottleneck.context is None:
         return contexts
-    asked = torch.tensor([quality])
-    gain = bottleneck.gain(asked, 2).expand(1, contexts.channels)[0]
+    qualities = torch.tensor([quality])
+    gain = bottleneck.gain(qualities, 2).expand(1, contexts.channels)[0]
     ratio = _ratio_across(gain)
     learned = bottleneck.context
     contexts.mean.copy_(learned.mean * ratio)
     contexts.scale.copy_(learned.magnitude * ratio)
     contexts.mean_own.copy_(learned.mean_beside.flatten(1)[:, list(CROSS)])
     contexts.scale_own.copy_(learned.magnitude_beside.flatten(1)[:, list(CROSS)])
-    contexts.scale_bias.copy_(bottleneck.spread(asked)[0].expand(2, -1))
+    contexts.scale_bias.copy_(bottleneck.spread(qualities)[0].expand(2, -1))
     return contexts
 
 
@@ -135,14 +135,14 @@ def move_contexts(contexts: Contexts, model: Autoencoder, before: float, after: 
     moved = Contexts(contexts.channels)
     moved.load_state_dict(contexts.state_dict())
     bottleneck = rate_model(model)
-    asked = torch.tensor([before, after])
-    gains = bottleneck.gain(asked, 2).expand(2, contexts.channels)
+    qualities = torch.tensor([before, after])
+    gains = bottleneck.gain(qualities, 2).expand(2, contexts.channels)
     ratio = gains[1] / gains[0]
     moved.mean.mul_(_ratio_across(ratio))
     moved.scale.mul_(_ratio_across(ratio))
     moved.mean_bias.mul_(ratio)
     if bottleneck.context is not None:
-        spread = bottleneck.spread(asked)
+        spread = bottleneck.spread(qualities)
         moved.scale_bias.add_(spread[1] - spread[0])
     return moved
 

@@ -77,22 +77,22 @@ def decode_picture(
         see_through = np.full(area.size, 255, np.uint8)
         for number in grid.tiles_in(grid.to_steps(area)):
             tile = grid.to_pixels(grid.tile(number))
-            here = tile.meet(area)
+            part = tile.meet(area)
             try:
                 plane = decode_plane(_payload(file, container.ALPHA, number), tile.size)
             except CompressedFileError as error:
                 report_loss(container.ALPHA, number, error)
                 continue
-            inside = plane[here.moved(-tile.top, -tile.left).slices]
-            see_through[here.moved(-area.top, -area.left).slices] = inside
+            inside = plane[part.moved(-tile.top, -tile.left).slices]
+            see_through[part.moved(-area.top, -area.left).slices] = inside
     icc, exif = (bytes(file.chunks.get((tag, 0), b"")) or None for tag in (container.ICC, container.EXIF))
     touched = set(grid.tiles_in(grid.to_steps(area)))
-    shown = tuple(
+    picture_damage = tuple(
         item
         for key, item in sorted(damage.items(), key=lambda item: (item[0][1], item[0][0]))
         if key[0] not in (container.TILE, container.ALPHA) or key[1] in touched
     )
-    return DecodedPicture(Picture(pixels, see_through, icc, exif), shown)
+    return DecodedPicture(Picture(pixels, see_through, icc, exif), picture_damage)
 
 
 def iter_pieces(file: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixels]]:
@@ -125,8 +125,8 @@ def decode_tile_symbols(
             tiles[number] = error
     for band in sorted({head[0] for head in heads.values()}):
         for some in batched((n for n, head in heads.items() if head[0] == band), TILES_PER_BATCH):
-            given = [(heads[number][2], grid.tile(number).size) for number in some]
-            tiles |= zip(some, decode_tiles(given, codec.tables.bands[band]), strict=True)
+            encoded_tiles = [(heads[number][2], grid.tile(number).size) for number in some]
+            tiles |= zip(some, decode_tiles(encoded_tiles, codec.tables.bands[band]), strict=True)
     for number, (_, check, _) in heads.items():
         symbols = tiles[number]
         if not isinstance(symbols, CompressedFileError) and checksum(symbols) != check:
@@ -218,12 +218,12 @@ def _check_enough_tiles(file: Container, numbers: Sequence[int]) -> None:
     if readable * MAX_LOST_PER_TILE < len(numbers):
         if readable == 0:
             raise CompressedFileError(
-                "damaged: of {tiles:,} tiles none can be read",
+                "damaged: none of its {tiles:,} tiles can be read",
                 id="compressed-file.tiles-all-lost",
                 tiles=len(numbers),
             )
         raise CompressedFileError(
-            "damaged: of {tiles:,} tiles only {kept:,} can be read",
+            "damaged: only {kept:,} of its {tiles:,} tiles can be read",
             id="compressed-file.tiles-lost",
             tiles=len(numbers),
             kept=readable,

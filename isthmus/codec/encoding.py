@@ -100,8 +100,8 @@ def encode_picture_at(
             chunks[container.TILE, number] = payload
     if picture.alpha is not None:
         for number in range(grid.count):
-            here = grid.to_pixels(grid.tile(number)).slices
-            chunks[container.ALPHA, number] = encode_plane(picture.alpha[here])
+            pixel_slices = grid.to_pixels(grid.tile(number)).slices
+            chunks[container.ALPHA, number] = encode_plane(picture.alpha[pixel_slices])
     return EncodedFile(
         container.write_container(header, (chunks[key] for key in header.expected_chunks())), quality
     )

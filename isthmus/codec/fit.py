@@ -97,8 +97,8 @@ def fit_tables(
             contexts = init_contexts(model, quality)
         else:
             contexts = move_contexts(contexts, model, qualities[number - 1], quality)
-        asked = min(steps_next if number else steps, most)
-        bands.append(fit_band(tiles, contexts, steps=asked, rate=rate, seed=seed))
+        step = min(steps_next if number else steps, most)
+        bands.append(fit_band(tiles, contexts, steps=step, rate=rate, seed=seed))
     middle = len(bands) // 2
     sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
     sample = np.ascontiguousarray(sample)
@@ -124,14 +124,14 @@ def fit_band(
     The fit goes by an idealised density, so it is believed only where tiles that it did not see take fewer
     bytes for it. `contexts` are left as they stand in the band.
     """
-    held = tiles[::HELD_OUT_STRIDE] if len(tiles) >= 2 * HELD_OUT_STRIDE else []
-    fitting = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_STRIDE] if held else tiles
+    held_out = tiles[::HELD_OUT_STRIDE] if len(tiles) >= 2 * HELD_OUT_STRIDE else []
+    fitting = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_STRIDE] if held_out else tiles
     start = {name: value.clone() for name, value in contexts.state_dict().items()}
-    before = _count_bytes(contexts, fitting, held)
+    bytes_before = _count_bytes(contexts, fitting, held_out)
     generator = torch.Generator().manual_seed(seed)
     with torch.enable_grad():
         _minimise_bits(contexts, _stack_by_size(fitting), steps, rate, generator)
-    if held and before <= _count_bytes(contexts, fitting, held):
+    if held_out and bytes_before <= _count_bytes(contexts, fitting, held_out):
         contexts.load_state_dict(start)
     return _count_band(contexts, tiles)
 
@@ -149,12 +149,12 @@ def _count_band(contexts: Contexts, tiles: Sequence[Ints]) -> Band:
     )
 
 
-def _count_bytes(contexts: Contexts, fitting: Sequence[Ints], held: Sequence[Ints]) -> int:
+def _count_bytes(contexts: Contexts, fitting: Sequence[Ints], held_out: Sequence[Ints]) -> int:
     """Bytes for `held` with weights counted on `fitting`."""
-    if not held:
+    if not held_out:
         return 0
     band = _count_band(contexts, fitting)
-    return sum(len(encode_symbols(tile, band)) for tile in held)
+    return sum(len(encode_symbols(tile, band)) for tile in held_out)
 
 
 def _minimise_bits(

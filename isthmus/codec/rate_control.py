@@ -45,10 +45,10 @@ def encode_picture(
         what they reach.
     """
     if bpp is None and psnr is None:
-        asked = round(100 * (DEFAULT_QUALITY if quality is None else quality))
-        step = _best_flat_quality(image, codec, asked) if _is_flat(image) else asked
-        made = encode_picture_at(image, codec, step, preview=preview, effort=effort)
-        return EncodedFile(made.data, asked)
+        hundredths = round(100 * (DEFAULT_QUALITY if quality is None else quality))
+        step = _best_flat_quality(image, codec, hundredths) if _is_flat(image) else hundredths
+        encoded = encode_picture_at(image, codec, step, preview=preview, effort=effort)
+        return EncodedFile(encoded.data, hundredths)
     # Refined latents belong to one quality; the encoder's own do for all.
     latents = None if effort else list(analyse_picture(image, codec))
 
@@ -61,12 +61,12 @@ def encode_picture(
         def measure_rate(file: EncodedFile) -> float:
             return 8 * len(file.data) / pixels
 
-        made = _encode_within(make, measure_rate, bpp)
-        rate = measure_rate(made)
+        encoded = _encode_within(make, measure_rate, bpp)
+        rate = measure_rate(encoded)
         if rate <= bpp:
-            return made
+            return encoded
         return replace(
-            made,
+            encoded,
             missed=Message(
                 "{asked:g} bits per pixel cannot be reached: its smallest file has {reached:.4g}",
                 id="codec.rate-missed",
@@ -81,12 +81,12 @@ def encode_picture(
         measured[file.quality] = measure_psnr(file.data, image, codec)
         return measured[file.quality]
 
-    made = _encode_reaching(make, measure_fidelity, psnr)
-    reached = measured[made.quality]
+    encoded = _encode_reaching(make, measure_fidelity, psnr)
+    reached = measured[encoded.quality]
     if reached >= psnr:
-        return replace(made, psnr=reached)
+        return replace(encoded, psnr=reached)
     return replace(
-        made,
+        encoded,
         psnr=reached,
         missed=Message(
             "{asked:g} dB cannot be reached: its best file has {reached:.2f} dB",
@@ -101,7 +101,7 @@ def _is_flat(image: Picture) -> bool:
     return bool((image.pixels.std((0, 1), dtype=np.float32) < MAX_FLAT_DEVIATION).all())
 
 
-def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
+def _best_flat_quality(image: Picture, codec: Codec, at_most: int) -> int:
     """The quality, of some up to the one that is asked for, that keeps a flat image best.
 
     Finer steps may round a flat image's few numbers to a worse mean than coarser ones do; as the best of all
@@ -113,7 +113,7 @@ def _best_flat_quality(image: Picture, codec: Codec, asked: int) -> int:
     def measure(quality: int) -> float:
         return measure_psnr(encode_picture_at(part, codec, quality, latents=latents).data, part, codec)
 
-    best: int = max((step for step in FLAT_QUALITIES if step <= asked), key=measure)
+    best: int = max((step for step in FLAT_QUALITIES if step <= at_most), key=measure)
     return best
 
 
@@ -127,15 +127,15 @@ def check_target(
     """Raises:
     UsageError: more than one of them, or one out of range.
     """
-    asked = [
+    targets = [
         name for name, value in (("quality", quality), ("bpp", bpp), ("psnr", psnr)) if value is not None
     ]
-    if len(asked) > 1:
+    if len(targets) > 1:
         raise UsageError(
-            "{first} and {second} cannot both be asked for; choose one",
+            "{first} and {second} cannot be given together; choose one",
             id="codec.two-targets",
-            first=asked[0],
-            second=asked[1],
+            first=targets[0],
+            second=targets[1],
         )
     for name, value, low, high in (
         ("quality", quality, 1, 100),

@@ -36,10 +36,10 @@ def to_attachment(tables: Tables) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "proof.symbols": tables.proof_symbols,
         "proof.bytes": np.frombuffer(tables.proof_bytes, np.uint8).copy(),
     }
-    before: Band | None = None
+    previous: Band | None = None
     for number, band in enumerate(tables.bands):
-        arrays[f"band.{number}"] = np.frombuffer(pack_band(band, before), np.uint8).copy()
-        before = band
+        arrays[f"band.{number}"] = np.frombuffer(pack_band(band, previous), np.uint8).copy()
+        previous = band
     facts = {
         "format": FORMAT,
         "bins": len(tables.bands[0].shifts),
@@ -88,8 +88,8 @@ def from_attachment(
             raise ValueError(f"{channels} channels")
         bands: list[Band] = []
         for number in range(len(qualities)):
-            before = bands[-1] if bands and version > 1 else None
-            bands.append(unpack_band(arrays[f"band.{number}"].tobytes(), channels, bins, before))
+            previous = bands[-1] if bands and version > 1 else None
+            bands.append(unpack_band(arrays[f"band.{number}"].tobytes(), channels, bins, previous))
         tables = Tables(
             bands=tuple(bands),
             qualities=qualities,
@@ -107,7 +107,7 @@ def from_attachment(
     return tables
 
 
-def pack_band(band: Band, before: Band | None = None) -> bytes:
+def pack_band(band: Band, previous: Band | None = None) -> bytes:
     """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated.
 
     With the band `before`, each array stands for its differences from that one's.
@@ -115,14 +115,14 @@ def pack_band(band: Band, before: Band | None = None) -> bytes:
     parts = []
     for name in shapes(band.channels, len(band.shifts)):
         array = np.ascontiguousarray(getattr(band, name))
-        if before is not None:
-            array = _fold_differences(array, getattr(before, name))
+        if previous is not None:
+            array = _fold_differences(array, getattr(previous, name))
         planes = array.astype(array.dtype.newbyteorder("<")).view(np.uint8).reshape(-1, array.itemsize)
         parts.append(planes.T.tobytes())
     return zlib.compress(b"".join(parts), 9)
 
 
-def unpack_band(data: bytes, channels: int, bins: int, before: Band | None = None) -> Band:
+def unpack_band(data: bytes, channels: int, bins: int, previous: Band | None = None) -> Band:
     """The inverse of `pack_band`; never inflates more than such a band has.
 
     Raises:
@@ -146,24 +146,24 @@ def unpack_band(data: bytes, channels: int, bins: int, before: Band | None = Non
         planes = np.frombuffer(plain, np.uint8, math.prod(shape) * size, at).reshape(size, -1)
         little = np.dtype(kind).newbyteorder("<")
         array = np.ascontiguousarray(planes.T).view(little).astype(kind).reshape(shape)
-        arrays[name] = array if before is None else _unfold_differences(array, getattr(before, name))
+        arrays[name] = array if previous is None else _unfold_differences(array, getattr(previous, name))
         at += planes.size
     return Band(**arrays)
 
 
-def _fold_differences(array: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _fold_differences(array: npt.NDArray[Any], previous: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Differences, around the ends of the type, folded so that small ones of both signs are small bytes."""
     signed = np.dtype(f"i{array.itemsize}")
-    steps = array.view(signed) - before.view(signed)
+    steps = array.view(signed) - previous.view(signed)
     folded: npt.NDArray[Any] = (steps << 1) ^ (steps >> (8 * array.itemsize - 1))
     return folded
 
 
-def _unfold_differences(folded: npt.NDArray[Any], before: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _unfold_differences(folded: npt.NDArray[Any], previous: npt.NDArray[Any]) -> npt.NDArray[Any]:
     plain = np.dtype(f"u{folded.itemsize}")
     bits = folded.view(plain)
     steps = (bits >> 1) ^ (~(bits & 1) + plain.type(1))
-    array: npt.NDArray[Any] = (steps + before.view(plain)).view(folded.dtype)
+    array: npt.NDArray[Any] = (steps + previous.view(plain)).view(folded.dtype)
     return array
 
 

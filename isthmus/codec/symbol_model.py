@@ -58,9 +58,9 @@ class SymbolModel:
         if self._largest_shift:
             symbols <<= shift
         for bits in range(1, self._largest_shift + 1):
-            here = np.flatnonzero(shift == bits)
-            bits_given = None if residual is None else (residual[here] & ((1 << bits) - 1)).astype(np.int32)
-            symbols[here] += coder.raw(bits, len(here), bits_given)
+            places = np.flatnonzero(shift == bits)
+            bits_given = None if residual is None else (residual[places] & ((1 << bits) - 1)).astype(np.int32)
+            symbols[places] += coder.raw(bits, len(places), bits_given)
         if values is not None:
             return values[part]
         symbols *= mirror
@@ -112,7 +112,7 @@ def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int
         raise CompressedFileError("damaged: a symbol is out of range", id="compressed-file.symbol-range")
     magnitude = np.ones(count, np.int64) << length
     for bits in range(1, int(length.max(initial=0)) + 1):
-        here = np.flatnonzero(length == bits)
-        low_bits = None if beyond is None else (beyond[here] & ((1 << bits) - 1)).astype(np.int32)
-        magnitude[here] += coder.raw(bits, len(here), low_bits)
+        places = np.flatnonzero(length == bits)
+        low_bits = None if beyond is None else (beyond[places] & ((1 << bits) - 1)).astype(np.int32)
+        magnitude[places] += coder.raw(bits, len(places), low_bits)
     return (magnitude + MAX_DIRECT_RESIDUAL) * np.where(sign == 1, -1, 1)

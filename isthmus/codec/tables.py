@@ -121,8 +121,8 @@ class Band:
         weights: Integers = 1 + shares * (TOTAL - ENTRIES) // shares.sum(-1, keepdims=True)
         # What rounding down left over goes to the first of the largest.
         largest = np.argmax(weights, axis=-1, keepdims=True)
-        rest = TOTAL - weights.sum(-1, keepdims=True)
-        np.put_along_axis(weights, largest, np.take_along_axis(weights, largest, -1) + rest, -1)
+        remainder = TOTAL - weights.sum(-1, keepdims=True)
+        np.put_along_axis(weights, largest, np.take_along_axis(weights, largest, -1) + remainder, -1)
         return weights
 
     @cached_property

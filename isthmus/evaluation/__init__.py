@@ -1,1 +1,1 @@
-"""What a trained model is worth: tables, comparisons, audits of data, the report."""
+"""Measure trained models: tables, comparisons, audits of data, the report."""

@@ -1,4 +1,4 @@
-"""What a bottleneck spends and how its units are used, gathered over a set of images."""
+"""Costs of a bottleneck and the use of its units, gathered over a set of images."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class CodeUse:
             self._add("rate_bpp", nats / (math.log(2) * pixels))
 
     def metrics(self) -> dict[str, float]:
-        """What the bottleneck itself is judged by: means per image, and counts of units.
+        """Metrics of the bottleneck itself: means per image, and counts of units.
 
         - `kl`: nats from the standard normal; `active_units`: of a gaussian code, those whose mean has a
           variance above 0.01 over images (Burda et al. 2016).

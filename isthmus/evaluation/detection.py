@@ -70,7 +70,7 @@ class MaskMetrics:
 
 
 def list_good_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes that count as good, by their names; none where no name says so."""
+    """The classes that count as good, by their names; none where no name shows it."""
     good = tuple(name for name in classes if name.lower() in GOOD_NAMES)
     if not good and len(classes) == 2:
         good = tuple(name for name in classes if name.lower() not in BAD_NAMES)
@@ -129,7 +129,7 @@ class MaskComparison:
         mask: npt.NDArray[np.bool_],
         marked: npt.NDArray[np.bool_],
     ) -> None:
-        """A map `(H, W)` with the mask of its defects and what was marked."""
+        """A map `(H, W)` with the mask of its defects and the marked pixels."""
         self.pictures += 1
         if self._edges is not None:
             self._count(heat, mask, marked)

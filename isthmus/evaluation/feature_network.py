@@ -1,9 +1,9 @@
 """Features to compare sets of images in: a small network that was trained on real images of the kind.
 
 Classifiers of MNIST and Fashion-MNIST come with the package (`tools/feature_networks.py` makes them;
-hash and accuracy are in the cards beside them). They were fixed before any generator was measured. For other
+hash and accuracy are in the cards next to them). They were fixed before any generator was measured. For other
 data a network is trained on the training images (`train_features`) with a fixed seed, and can be kept.
-Distances in these features never stand beside published ones, which use another network.
+Distances in these features cannot be compared with published ones, which use another network.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def find_features(
         path: a file of `write_features`. Where there is none, what is trained now is written there, so that
             other models can be compared in the same features.
         source: the name of the data set.
-        train, test: real images of one size: what a network is trained on, and what its accuracy is of.
+        train, test: real images of one size: to train a network on, and to measure its accuracy on.
 
     Raises:
         ModelFileError: the file is not of features.
@@ -214,7 +214,7 @@ def find_features(
 
 
 def write_features(path: str | os.PathLike[str], network: Classifier, card: dict[str, Any]) -> str:
-    """Write a classifier with 16-bit weights, and its card beside it; returns its hash."""
+    """Write a classifier with 16-bit weights, and its card; returns its hash."""
     tensors = _to_stored(network)
     shape = {"channels": network.channels, "size": list(network.size), "classes": network.classes}
     digest = _hash_tensors(tensors)
@@ -235,7 +235,7 @@ def read_features(path: str | os.PathLike[str]) -> ComparisonFeatures:
     """The features of a classifier that `write_features` wrote.
 
     Raises:
-        ModelFileError: not such a file, or its weights are not those that its card speaks of.
+        ModelFileError: not such a file, or its weights do not match its card.
     """
     tensors, metadata = read_file(path)
     try:

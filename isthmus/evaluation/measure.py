@@ -48,7 +48,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What came of it.
+    """The results.
 
     Attributes:
         images: how many were measured: all, unless it was interrupted.
@@ -73,7 +73,7 @@ class Evaluator:
 
     Args:
         seed: of corruption and sampled codes; samples: codes per image for `nll_nats`, 0 for none.
-        done: told how many images each batch held.
+        done: called with the number of images of each batch.
     """
 
     model: Autoencoder
@@ -118,7 +118,7 @@ class _RunningMeasurement:
     ) -> None:
         self.model, self.seed, self.samples = measure.model, measure.seed, measure.samples
         self.images, self.rivals = images, rivals
-        # The input of a pair may have other channels: a baseline of its own copies it.
+        # The input of a pair may have other channels: a separate baseline copies it.
         self.corrupted = not corruption.is_identity and not corruption.is_paired
         self.changed = not corruption.is_identity
         self.scales = all(ms_ssim_possible(*side) for side in _image_sizes(images))
@@ -142,21 +142,21 @@ class _RunningMeasurement:
         )
         own = image_scores(compared)
         of_image = replace(compared, logits=None, code=None)
-        others = {}
+        baseline_scores = {}
         if self.corrupted:
-            others["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
+            baseline_scores["corrupted_input"] = image_scores(replace(of_image, output=batch.corrupted))
         for name, rival in self.rivals.items():
-            # Unclipped, as the model has it: clipping noise would shift what a linear code sees.
-            shown = (
+            # Unclipped, as for the model: clipped noise would shift the input of a linear code.
+            rival_input = (
                 batch.corrupted if batch.resized or not self.changed else batch.trace.corrupted.input.detach()
             )
-            answer = rival.reconstruct(shown.cpu()).to(target.device)
-            others[name] = image_scores(replace(of_image, output=answer))
+            answer = rival.reconstruct(rival_input.cpu()).to(target.device)
+            baseline_scores[name] = image_scores(replace(of_image, output=answer))
         binary = bool(((target == 0) | (target == 1)).all())
         nats = self._nats(batch) if likelihood_term(model.recipe) and not batch.resized else {}
         with undivided():
             self.own.add(own)
-            for name, scores in others.items():
+            for name, scores in baseline_scores.items():
                 self.others.setdefault(name, Scores()).add(scores)
             self.code.add(batch.trace, target.shape[-2] * target.shape[-1])
             self.binary = self.binary and binary

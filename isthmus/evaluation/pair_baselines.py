@@ -1,4 +1,4 @@
-"""What a model of pairs is compared with: a copy of the input, and a linear map of patches.
+"""Baselines of a model of pairs: a copy of the input, and a linear map of patches.
 
 The linear map is fitted to the training pairs when the training ends, and travels in the model's file as the
 attachment `linear-map`.
@@ -26,7 +26,9 @@ MAX_SIDE_PX = 63
 def store_linear_map(model: Autoencoder, pairs: ImageSet) -> None:
     """Fit the linear map to `pairs` and keep it in the model."""
     cut = model.channels
-    fitted = PatchMap().fit((both[:, :cut], both[:, cut:]) for both in pair_batches(pairs))
+    fitted = PatchMap().fit(
+        (pairs_of_batch[:, :cut], pairs_of_batch[:, cut:]) for pairs_of_batch in pair_batches(pairs)
+    )
     assert fitted.weight is not None and fitted.bias is not None
     tensors = {"weight": fitted.weight, "bias": fitted.bias}
     model.attachments[ATTACHMENT] = Attachment({"side": fitted.side}, tensors)
@@ -38,16 +40,16 @@ def load_linear_map(model: Autoencoder) -> PatchMap | None:
     Raises:
         ModelFileError: it is damaged.
     """
-    held = model.attachments.get(ATTACHMENT)
-    if held is None:
+    attachment = model.attachments.get(ATTACHMENT)
+    if attachment is None:
         return None
     try:
-        side = whole_number(held.facts, "side", 1, MAX_SIDE_PX)
+        side = whole_number(attachment.facts, "side", 1, MAX_SIDE_PX)
         rules = {
             "weight": Rule(model.output_channels, model.channels, side, side),
             "bias": Rule(model.output_channels),
         }
-        check_tensors(held.tensors, rules)
+        check_tensors(attachment.tensors, rules)
     except DAMAGE as error:
         raise ModelFileError(
             "the model's attachment {attachment} is damaged: {reason}",
@@ -56,7 +58,7 @@ def load_linear_map(model: Autoencoder) -> PatchMap | None:
             reason=error,
         ) from None
     patch_map = PatchMap(side)
-    patch_map.weight, patch_map.bias = held.tensors["weight"], held.tensors["bias"]
+    patch_map.weight, patch_map.bias = attachment.tensors["weight"], attachment.tensors["bias"]
     return patch_map
 
 

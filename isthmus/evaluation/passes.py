@@ -1,4 +1,4 @@
-"""One deterministic pass of a model over a set: what went in, what was seen, what came out.
+"""One deterministic pass of a model over a set: images, corrupted inputs, outputs.
 
 A corruption is drawn from a generator seeded by (seed, first image of the batch), so the same call always
 shows the model the same corrupted images, and single images can be shown again later.
@@ -65,16 +65,16 @@ def iter_passes(
         for batch in iter_batches(images, batch=images_per_pass(images)):
             if only is not None and not np.isin(batch.indices, only).any():
                 continue
-            given = batch.images.to(device)
-            size = (given.shape[-2], given.shape[-1])
+            targets = batch.images.to(device)
+            size = (targets.shape[-2], targets.shape[-1])
             generator = batch_generator(seed, int(batch.indices[0]), device)
             with torch.no_grad():
-                trace = model.trace(model.to_canvas(given), generator, sample=False, corruption=corruption)
+                trace = model.trace(model.to_canvas(targets), generator, sample=False, corruption=corruption)
             output = model.from_canvas(trace.output.detach().clamp(0, 1), size)
             corrupted = model.from_canvas(trace.corrupted.input.detach().clamp(0, 1), size)
-            resized = trace.images.shape[-2:] != given.shape[-2:]
-            given = given[:, -images.target_channels :] if images.target_channels else given
-            yield EvaluationBatch(batch.indices, given, corrupted, output, trace, resized)
+            resized = trace.images.shape[-2:] != targets.shape[-2:]
+            targets = targets[:, -images.target_channels :] if images.target_channels else targets
+            yield EvaluationBatch(batch.indices, targets, corrupted, output, trace, resized)
     finally:
         model.train(was_training)
 
@@ -103,7 +103,7 @@ MAX_FIT_NUMBERS = 2**29  # pixel-channels a baseline is fitted on, evenly spaced
 
 
 class Reconstructor(Protocol):
-    """A baseline: what it makes of what the model saw."""
+    """A baseline: its output for the model's input."""
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → an image for each, in [0, 1]."""

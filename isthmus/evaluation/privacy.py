@@ -1,8 +1,8 @@
-"""Does a model give away what it was trained on? Membership inference by the loss, with an interval.
+"""Does a model reveal its training images? Membership inference by the loss, with an interval.
 
 Whoever holds an image and the model can look at its reconstruction error: images of the training are drawn
 more exactly (Yeom et al. 2018, "Privacy risk in machine learning", section 3.2; for generative models
-Hilprecht et al. 2019). The area under the ROC curve says how often a training image has the smaller error of
+Hilprecht et al. 2019). The area under the ROC curve is how often a training image has the smaller error of
 a pair; 0.5 is chance. It means something only where both sets come from the same source.
 """
 
@@ -30,7 +30,7 @@ class Membership:
         members, others: images on either side.
         auroc: with its 95 % interval `low` to `high` (DeLong, DeLong and Clarke-Pearson 1988).
         advantage: largest difference of true and false positive rate over all thresholds.
-        found_at_1_percent: share of members found where one in a hundred others is taken for one.
+        found_at_1_percent: share of members found at one false alarm in a hundred others.
     """
 
     members: int
@@ -50,8 +50,8 @@ class Membership:
         return {**asdict(self), "leaks": self.leaks}
 
 
-def measure_membership(members: Numbers, others: Numbers) -> Membership:
-    """How well a small loss tells members from others.
+def measure_membership(members: Numbers, non_members: Numbers) -> Membership:
+    """How well a small loss separates members from others.
 
     Args:
         members, others: `(n,)` and `(m,)`, losses of training images and of images not trained on.
@@ -59,7 +59,7 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
     Raises:
         DataError: fewer than 10 on a side.
     """
-    n, m = len(members), len(others)
+    n, m = len(members), len(non_members)
     if min(n, m) < 10:
         raise DataError(
             "{images} and {others} are too few to measure membership",
@@ -67,7 +67,7 @@ def measure_membership(members: Numbers, others: Numbers) -> Membership:
             images=format_count(n, "training image"),
             others=format_count(m, "other"),
         )
-    scores = -np.concatenate([members, others]).astype(np.float64)
+    scores = -np.concatenate([members, non_members]).astype(np.float64)
     ranks = rankdata(scores)
     # Each member's share of others that it beats, and the other way round: the structural components.
     beats = (ranks[:n] - rankdata(scores[:n])) / m

@@ -59,7 +59,7 @@ def find_training_images(model: Autoencoder, train: Any = None) -> tuple[ImageSe
 
 
 def find_training_split(model: Autoencoder, data: Any = None) -> TrainingData | None:
-    """What the network was trained on and what was held out of that, or None where this is not known.
+    """The images that the network was trained on, and those held out; None where this is not known.
 
     Args:
         data: images that may be those; by default the recorded source, where it is found unchanged.
@@ -106,10 +106,10 @@ def _split_as_trained(model: Autoencoder, source: Any, fingerprint: str) -> Trai
     recorded: dict[str, Any] = model.summary.get("options") or {}
     config = TrainConfig.from_dict(recorded)
     images = read(source, size=config.size, range=config.range)
-    # With validation images of their own nothing was held out, and the summary does not say which it was.
+    # With separate validation images nothing was held out, and the summary does not record which case it was.
     for share in (config.validation, 0.0):
-        asked = replace(config, validation=share, range=None, groups=config.groups if share else None)
-        parts, _ = read_training_data(images, None, model.recipe, asked)
+        split_config = replace(config, validation=share, range=None, groups=config.groups if share else None)
+        parts, _ = read_training_data(images, None, model.recipe, split_config)
         if parts.train.fingerprint() == fingerprint:
             return parts
     return None

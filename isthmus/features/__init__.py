@@ -1,1 +1,1 @@
-"""What images are, told by a trained model: features, classes, clusters, likeness, anomalies."""
+"""Describe images with a trained model: features, classes, clusters, similarity, anomalies."""

@@ -56,7 +56,7 @@ _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
 @dataclass(frozen=True)
 class Detector:
-    """One score, or the mean z-score of several, with what was fitted to normal pictures.
+    """One score, or the mean z-score of several, fitted to normal pictures.
 
     Attributes:
         parts: the scores.
@@ -131,7 +131,7 @@ def check_rate(false_alarms: float) -> None:
     """
     if not 0 < false_alarms < 1:
         raise UsageError(
-            "the false-alarm rate lies between 0 and 1, not at {false_alarms}",
+            "the false-alarm rate must be between 0 and 1, not {false_alarms}",
             id="anomalies.false-alarms",
             false_alarms=false_alarms,
         )
@@ -210,10 +210,10 @@ def fit_detector(
     check_enough(len(normal), MIN_NORMAL_IMAGES)
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
-    fitted, held = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
+    fitted, held_out = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
     rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
     part = fit_part(kind, 0, rows, len(fitted), seed=seed)
-    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held))))
+    maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held_out))))
     scores, peaks = (
         np.sort(np.array(values)) for values in zip(*((m.score, m.peak) for m in maps), strict=True)
     )
@@ -226,10 +226,10 @@ def check_enough(count: int, least: int) -> None:
     """
     if count < least:
         raise DataError(
-            "{images} {verb} too little: at least 10 are needed",
+            "{images} {verb} too few: at least 10 are needed",
             id="anomalies.too-few-images",
             images=format_count(count, "normal image"),
-            verb=choose_word(count, "says", "say"),
+            verb=choose_word(count, "is", "are"),
         )
 
 
@@ -380,7 +380,7 @@ def _ascending(tensor: Tensor) -> Scores:
 
 
 def _placed(rule: Rule, place: int) -> Rule:
-    """The same rule with lengths of its own: parts need not agree."""
+    """The same rule with its own lengths: parts may differ."""
     shape = tuple(side if isinstance(side, int) else f"{side} of part {place}" for side in rule.shape)
     return Rule(*shape, kind=rule.kind, low=rule.low, high=rule.high)
 

@@ -2,7 +2,7 @@
 
 Higher = more unusual:
 
-- `reconstruction`: squared error of what the model makes of the tile, smoothed over about an eighth of it.
+- `reconstruction`: squared error of the tile's reconstruction, smoothed over about an eighth of it.
 - `density`: a Gaussian of the normal features: squared distance from their mean inside their principal
   subspace, in deviations, and squared distance from that subspace, each over what is usual for it (Moghaddam
   and Pentland 1997, "Probabilistic visual learning for object representation").
@@ -47,7 +47,7 @@ COMPONENTS, MAX_COMPONENTS = 64, 10
 GRID_SIDE = 5  # places per side of the grid on which local features are averaged
 POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 # Single precision leaves about 1e-7 of a feature vector's length in a direction that normal images lack;
-# whatever is divided by less than this share of it would be noise.
+# a value divided by less than this share of it would be noise.
 MIN_OUTSIDE_SHARE = 1e-10
 MIN_SPREAD_SHARE = 1e-5
 
@@ -58,7 +58,7 @@ class KindOfScore(NamedTuple):
     Attributes:
         read: model, extractor, tiles `(t, C, h, w)` in [0, 1] → rows `(t, …)`.
         fit: rows, seed → what is kept of them.
-        values: what was kept, rows → `(t, g, g)` float64: the score of each place of each tile.
+        values: the stored values, rows → `(t, g, g)` float64: the score of each place of each tile.
         rules: the tensors that `fit` gives, as they stand in a model file.
         resizes: whether whole pictures are read at the model's size, else at their own.
     """
@@ -73,7 +73,7 @@ class KindOfScore(NamedTuple):
 def _check_width(width: int, expected: int) -> None:
     if width != expected:
         raise ModelFileError(
-            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
+            "the anomaly detector expects {expected} numbers per image, but the model gives {given}",
             id="anomalies.other-model",
             expected=expected,
             given=width,

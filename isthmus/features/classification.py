@@ -80,9 +80,9 @@ def fit_probe(
         )
     rows, target = torch.from_numpy(np.ascontiguousarray(features)), torch.from_numpy(labels)
     best, start = decays[0], None
-    held = max(1, round(HELD_OUT_SHARE * len(features)))
-    if len(decays) > 1 and len(features) - held >= 2:
-        out = torch.from_numpy(np.random.default_rng(seed).permutation(len(features))[:held].copy())
+    held_out_count = max(1, round(HELD_OUT_SHARE * len(features)))
+    if len(decays) > 1 and len(features) - held_out_count >= 2:
+        out = torch.from_numpy(np.random.default_rng(seed).permutation(len(features))[:held_out_count].copy())
         weight = torch.ones(len(features))
         weight[out] = 0  # left out by weight: a copy of the rest would double the memory
         most, last = -1.0, None
@@ -209,7 +209,7 @@ def iter_probes(
         kinds: which vectors are compared: of `features`, `code`, `pixels` and `pca`.
 
     Yields:
-        What was measured, and the linear probe's scores `(n, classes)` of the test images.
+        The measurements, and the linear probe's scores `(n, classes)` of the test images.
 
     Raises:
         DataError: labels are missing, or the test set has classes that the training set has not.

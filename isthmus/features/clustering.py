@@ -1,4 +1,4 @@
-"""Groups of alike images, found without labels; and how well they agree with labels that were not used.
+"""Groups of similar images, found without labels; and how well they agree with labels that were not used.
 
 The vectors are grouped as they are, or in a space made from their neighbourhoods: `spectral` (Laplacian
 eigenmaps) or `umap` (needs the extra `umap`).

@@ -1,4 +1,4 @@
-"""What images can be told apart by: a model's features and code, and what they have to beat."""
+"""Sets of features to compare images by: a model's features and code, and baselines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_CODE_NUMBERS = 4096
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """One way to see images as vectors.
+    """One way to represent images as vectors.
 
     Attributes:
         name: `features`, `code`, `pca` or `pixels`.

@@ -68,7 +68,7 @@ class Plan:
     @property
     def calibrated(self) -> int:
         """How many pictures are scored."""
-        return sum(len(held) for _, held in self.folds)
+        return sum(len(rows) for _, rows in self.folds)
 
 
 class Chosen(Sequence[Picture]):
@@ -85,7 +85,7 @@ class Chosen(Sequence[Picture]):
 
 
 class NormalRows:
-    """What scores read of normal pictures: each picture is read once, as long as there is memory for it.
+    """The tensors that scores read from normal pictures; each picture is read once, as long as memory allows.
 
     Args:
         trained_on: rows of pictures that the network saw, and that are in no plan: scores that read no
@@ -105,7 +105,7 @@ class NormalRows:
         self._bytes = 0
 
     def iter(self, kind: Kind, tiles: int, rows: Rows) -> Iterator[Tensor]:
-        """For each of these pictures what a kind reads."""
+        """The tensors that a kind reads, for each of these pictures."""
         for start in range(0, len(rows), PICTURES_AT_ONCE):
             part = rows[start : start + PICTURES_AT_ONCE]
             missing = np.array([row for row in part if self._key(kind, tiles, row) not in self._kept], int)
@@ -174,8 +174,8 @@ def make_plan(
     rows = np.arange(len(groups)) if used is None else used
     groups = [groups[row] for row in rows]
     if fitted is not None:
-        held = np.setdiff1d(rows, fitted)
-        return Plan(((fitted, held),), fitted)
+        held_out = np.setdiff1d(rows, fitted)
+        return Plan(((fitted, held_out),), fitted)
     names = np.array(sorted(set(groups)))
     order = np.random.default_rng(seed).permutation(len(names))
     fold_of_name = dict(zip(names[order].tolist(), (np.arange(len(names)) % FOLDS).tolist(), strict=True))
@@ -203,10 +203,10 @@ def choose_parts(
     random = np.random.default_rng(seed)
     each = -(-normal.at_most(MAX_TRIED, int(plan.folds[0][1][0])) // len(plan.folds))
     folds = [
-        (np.sort(random.permutation(first)[:MAX_TRIED_FIT]), np.sort(random.permutation(held)[:each]))
-        for first, held in plan.folds
+        (np.sort(random.permutation(first)[:MAX_TRIED_FIT]), np.sort(random.permutation(held_out)[:each]))
+        for first, held_out in plan.folds
     ]
-    sizes = planted_sizes(Chosen(normal.pictures, np.concatenate([held for _, held in folds])))
+    sizes = planted_sizes(Chosen(normal.pictures, np.concatenate([held_out for _, held_out in folds])))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
     rated: list[tuple[float, Part]] = []
     table: dict[str, float] = {}
@@ -214,12 +214,12 @@ def choose_parts(
         clean: list[tuple[float, float]] = []
         planted: dict[int | None, list[Scores]] = {size: [] for size in sizes}
         part = Part(candidate.kind, candidate.tiles, "max", {})
-        for number, (first, held) in enumerate(folds):  # pooled: what differs between groups counts
+        for number, (first, held_out) in enumerate(folds):  # pooled: what differs between groups counts
             report((place + number / len(folds)) / len(candidates), "trying scores on planted defects")
             part = normal.fit(part, first, seed)
-            clean += [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], held)]
+            clean += [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], held_out)]
             for size, planted_scores in planted.items():
-                planted_scores.append(_score_planted(normal, [part], held, size, seed))
+                planted_scores.append(_score_planted(normal, [part], held_out, size, seed))
         scores, peaks = (np.array(values) for values in zip(*clean, strict=True))
         aurocs = [measure_auroc(scores, np.concatenate(planted[size])) for size in sizes]
         part = dataclasses.replace(
@@ -251,24 +251,24 @@ def fit_to_pictures(
     """The detector of these parts: fitted, calibrated, and its detection power measured.
 
     Args:
-        parts: say kind, tiles, and by what they are made z-scores; they are fitted here.
+        parts: with kind, tiles and the values to make z-scores with; they are fitted here.
     """
     scores, peaks = [], []
     tried: list[tuple[list[Part], Rows]] = []
     total = plan.calibrated
     fitted: list[Part] = []
-    for number, (fit_rows, held) in enumerate(plan.folds):
+    for number, (fit_rows, held_out) in enumerate(plan.folds):
         report(0.7 * number / len(plan.folds), "calibrating on held-out pictures")
         fitted = [normal.fit(part, fit_rows, seed) for part in parts]
-        for place, picture_map in enumerate(normal.maps(fitted, held)):
+        for place, picture_map in enumerate(normal.maps(fitted, held_out)):
             scores.append(picture_map.score)
             peaks.append(picture_map.peak)
-            share = (number + (place + 1) / len(held)) / len(plan.folds)
+            share = (number + (place + 1) / len(held_out)) / len(plan.folds)
             report(0.7 * share, "calibrating on held-out pictures")
-        most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held[0])), total)
-        count = math.ceil(most * len(held) / total)
-        own = np.random.default_rng(seed).permutation(len(held))[:count]
-        tried.append((fitted, held[np.sort(own)]))
+        most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held_out[0])), total)
+        count = math.ceil(most * len(held_out) / total)
+        own = np.random.default_rng(seed).permutation(len(held_out))[:count]
+        tried.append((fitted, held_out[np.sort(own)]))
     if len(plan.folds) > 1:
         fitted = [normal.fit(part, plan.fitted, seed) for part in parts]
     count = max(len(normal.rows_of(part, plan.fitted)) for part in parts)
@@ -286,7 +286,7 @@ def _measure_over_folds(
     seed: int,
     report: Report,
 ) -> list[PowerRow]:
-    """For each size of planted defects how many are found; each picture by a fit that did not see it."""
+    """For each size of planted defects how many are found; each picture by a fit without it."""
     sizes = set.intersection(*(set(planted_sizes(Chosen(normal.pictures, rows))) for _, rows in tried))
     ordered = [*sorted(size for size in sizes if size is not None), None]
     clean = np.concatenate([normal.scores(parts, rows) for parts, rows in tried])

@@ -71,9 +71,11 @@ def matches_model(index: Index, model: Autoencoder, readout: FeatureExtractor | 
         return False
     if readout is None:
         return True
-    (tensors, facts), (others, others_facts) = extractor_state(readout), extractor_state(index.readout)
-    alike = all(t.shape == others[n].shape and bool((t == others[n]).all()) for n, t in tensors.items())
-    return alike and facts == others_facts
+    (tensors, facts), (index_tensors, index_facts) = extractor_state(readout), extractor_state(index.readout)
+    alike = all(
+        t.shape == index_tensors[n].shape and bool((t == index_tensors[n]).all()) for n, t in tensors.items()
+    )
+    return alike and facts == index_facts
 
 
 class IndexRefresh:

@@ -1,4 +1,4 @@
-"""What a trained encoder computes on its way to the code: any stage of it, as maps or vectors.
+"""The activations of any stage of a trained encoder, as maps or vectors.
 
 A layer is named `code`, as the backbone's `dense_layer` (`filters`: what each filter of a `filters` encoder
 answers at every pixel), or as the encoder's own module, such as `stages.1`.
@@ -50,7 +50,7 @@ def activations(model: Autoencoder, images: Tensor, layer: str) -> Tensor:
         return model.encoder.responses(images)
     outputs: list[Tensor] = []
 
-    def record(_module: nn.Module, _given: object, answer: object) -> None:
+    def record(_module: nn.Module, _inputs: object, answer: object) -> None:
         first = answer[0] if isinstance(answer, tuple) else answer
         assert isinstance(first, Tensor)
         outputs.append(first)

@@ -1,4 +1,4 @@
-"""What a picture's brightness and contrast say without any learning: score `levels`.
+"""Score `levels`: brightness and contrast of a picture, without a network.
 
 Three statistics of a picture in a grid of cells are compared with those of good pictures:
 
@@ -38,7 +38,7 @@ NAMES: tuple[Name, ...] = ("level", "profile", "contrast")
 
 
 class _Cells(NamedTuple):
-    """The statistics of pictures, each `(n, C, side, side)` with a side of its own."""
+    """The statistics of pictures, each `(n, C, side, side)`; sides may differ."""
 
     level: Tensor
     profile: Tensor
@@ -66,11 +66,11 @@ def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:
     fold = torch.arange(len(rows)) % min(FOLDS, len(rows))
     scores: dict[Name, list[Tensor]] = {name: [] for name in NAMES}
     for number in range(int(fold.max()) + 1):
-        fitted, held = fold != number, fold == number
+        fitted, held_out = fold != number, fold == number
         if not fitted.any():
-            fitted = held
+            fitted = held_out
         own = _fit_cells(cells.of(fitted))
-        for name, maps in _deviations(own, cells.of(held)).items():
+        for name, maps in _deviations(own, cells.of(held_out)).items():
             scores[name].append(maps.amax((1, 2)))
     together = [torch.cat(scores[name]) for name in NAMES]
     scales = [torch.stack([values.mean(), values.std(correction=0).clamp_min(1e-3)]) for values in together]

@@ -71,14 +71,14 @@ def _join_components(graph: sparse.csr_matrix, vectors: Vectors, weight: float) 
     if count == 1:
         return graph
     main = int(np.bincount(part).argmax())
-    here, there = [], []
+    sources, targets = [], []
     for component in np.setdiff1d(np.arange(count), [main]):
-        rows, rest = np.flatnonzero(part == component), np.flatnonzero(part != component)
-        distances, where = nearest(vectors[rows], vectors[rest], 1)
+        rows, other_rows = np.flatnonzero(part == component), np.flatnonzero(part != component)
+        distances, where = nearest(vectors[rows], vectors[other_rows], 1)
         closest = np.argsort(distances[:, 0], kind="stable")[:BRIDGES_PER_COMPONENT]
-        here.append(rows[closest])
-        there.append(rest[where[closest, 0]])
-    ends = np.concatenate(here), np.concatenate(there)
+        sources.append(rows[closest])
+        targets.append(other_rows[where[closest, 0]])
+    ends = np.concatenate(sources), np.concatenate(targets)
     bridges = sparse.csr_matrix((np.full(len(ends[0]), weight), ends), shape=graph.shape)
     return graph.maximum(bridges.maximum(bridges.T)).tocsr()
 
@@ -100,9 +100,9 @@ def spread_labels(
     degree = np.asarray(graph.sum(1)).ravel()
     root = sparse.diags(1 / np.sqrt(np.maximum(degree, 1e-12)))
     normalised = (root @ graph @ root).tocsr()
-    given = np.zeros((graph.shape[0], classes))
-    given[labelled, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
-    scores = given.copy()
+    known_labels = np.zeros((graph.shape[0], classes))
+    known_labels[labelled, labels] = 1 / np.maximum(np.bincount(labels, minlength=classes)[labels], 1)
+    scores = known_labels.copy()
     for _ in range(_ROUNDS):
-        scores = _SHARE * (normalised @ scores) + (1 - _SHARE) * given
+        scores = _SHARE * (normalised @ scores) + (1 - _SHARE) * known_labels
     return np.asarray(scores / np.maximum(scores.sum(0, keepdims=True), 1e-12))

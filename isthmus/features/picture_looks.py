@@ -24,7 +24,7 @@ MAX_COMPARED = 2000
 
 @dataclass(frozen=True)
 class PictureLook:
-    """What is measured of one picture.
+    """Measurements of one picture.
 
     Attributes:
         height, width: in pixels.
@@ -66,7 +66,7 @@ def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:
 
 
 def list_differences(look: PictureLook, facts: object) -> list[str]:
-    """In what a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
+    """The ways in which a picture differs from normal ones: `size`, `brightness`, `sharpness`."""
     if not isinstance(facts, dict):
         return []
     differences = []
@@ -88,22 +88,22 @@ def list_differences(look: PictureLook, facts: object) -> list[str]:
 
 
 def find_near_copies(
-    looks: Sequence[PictureLook], others: Sequence[PictureLook] | None = None, *, seed: int = 0
+    looks: Sequence[PictureLook], other_looks: Sequence[PictureLook] | None = None, *, seed: int = 0
 ) -> list[tuple[int, int]]:
     """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first.
 
     Args:
-        others: the second of each pair is one of these, which also say what is usual; None compares the
+        others: the second of each pair is one of these, which also define what is usual; None compares the
             pictures with one another.
     """
-    second_rows = _sample_rows(looks if others is None else others, seed)
+    second_rows = _sample_rows(looks if other_looks is None else other_looks, seed)
     if len(second_rows) < 4 or not looks:
         return []
-    second = _stack_thumbnails(looks if others is None else others, second_rows)
+    second = _stack_thumbnails(looks if other_looks is None else other_looks, second_rows)
     among = torch.cdist(second, second)
     upper = torch.triu_indices(len(second), len(second), 1)
     usual = float(among[upper[0], upper[1]].median())
-    if others is None:
+    if other_looks is None:
         rows, away, places = second_rows, among, upper
     else:
         rows = _sample_rows(looks, seed)

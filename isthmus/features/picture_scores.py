@@ -1,6 +1,6 @@
 """Scores of pictures of any size: each is read from a map of the picture, and the map is what is shown.
 
-A `Part` is a kind of score with what it was fitted to. It reads whole pictures, resized to the model's size,
+A `Part` is a kind of score with its fitted tensors. It reads whole pictures, resized to the model's size,
 or overlapping tiles of them. The map of a picture has one value for each place that the score distinguishes:
 one for a whole picture whose features have no places, else a grid, the mean of overlapping tiles, or every
 pixel.
@@ -70,7 +70,7 @@ class Pictures(Sequence[Picture]):
 
 
 class PictureMap(NamedTuple):
-    """What a detector gives for one picture.
+    """The output of a detector for one picture.
 
     Attributes:
         score: higher is more unusual.
@@ -91,7 +91,7 @@ class Part:
         kind: which score.
         tiles: 0 reads whole pictures; n reads tiles of pictures that were made n times smaller.
         reading: how a picture's score is read from its map.
-        tensors: what it was fitted to.
+        tensors: the fitted tensors.
             centre, spread: mean and deviation of the scores of normal pictures, by which it is made a z-score
             where several parts are averaged.
         map_centre, map_spread: those of the peaks of their maps, by which maps are averaged.
@@ -165,7 +165,7 @@ def iter_rows(
             yield torch.from_numpy(segmentation_map(model, to_unit(pictures[index].pixels)))[None]
         return
     if tiles == 0:
-        for rows in _iter_whole(model, extractor, kind, pictures):
+        for rows in _iter_whole_pictures(model, extractor, kind, pictures):
             yield from rows.split(1)
         return
     per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
@@ -185,7 +185,7 @@ def map_pictures(
     ready = part.in_single_precision()
     if part.tiles == 0:  # many small pictures: their values are computed together
         index = 0
-        for rows in _iter_whole(model, extractor, part.kind, pictures):
+        for rows in _iter_whole_pictures(model, extractor, part.kind, pictures):
             values = KINDS_OF_TILES[part.kind].values(ready.tensors, rows)
             for row, value in zip(rows, values, strict=True):
                 yield _read_map(part, pictures[index].ignored, value, row[None], value[None])
@@ -307,7 +307,7 @@ def _read_map(
     return PictureMap(float(own.max()), heat.astype(np.float32), peak)
 
 
-def _iter_whole(
+def _iter_whole_pictures(
     model: Autoencoder, extractor: FeatureExtractor, kind: Kind, pictures: Sequence[Picture]
 ) -> Iterator[Tensor]:
     """Rows `(n, …)` of whole pictures, a few at a time, in order."""
@@ -316,7 +316,7 @@ def _iter_whole(
     per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
     batch: list[Tensor] = []
     for index in range(len(pictures)):
-        image = _whole(pictures[index], size, most)
+        image = _prepare_picture(pictures[index], size, most)
         pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
         if batch and (len(batch) == per_pass or (size is None and pixels > most)):
             for group in _equal_shapes(batch):
@@ -334,7 +334,7 @@ def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, ti
     return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
 
 
-def _whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
+def _prepare_picture(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
     """`(1, C, h, w)` of the picture, resized if `size` is given; ignored pixels have its mean colour."""
     height, width, _ = picture.pixels.shape
     factor = int(np.ceil((height * width / most_pixels) ** 0.5))

@@ -1,7 +1,7 @@
-"""Defects of known size and contrast, planted into normal pictures to find out what a detector sees.
+"""Defects of known size and contrast, planted into normal pictures to measure what a detector finds.
 
 None of these kinds is one that the recipe `defects` trains on (blobs, scratches, thin cracks, cut-and-paste,
-texture, brightness, blur): a detector must not be measured by what it has learned.
+texture, brightness, blur): a detector must not be measured on the defects that it learned.
 
 - `ring`: a line in the shape of a circle.
 - `specks`: a group of small dots.
@@ -170,8 +170,10 @@ def measure_row(
 
 def measure_auroc(normal: npt.NDArray[Any], unusual: npt.NDArray[Any]) -> float:
     """Share of pairs of a normal and an unusual score that are in order; equal ones count half."""
-    both = np.concatenate([normal, unusual])
-    ordered = np.sort(both)
-    ranks = (np.searchsorted(ordered, both, "left") + np.searchsorted(ordered, both, "right") + 1) / 2
+    all_scores = np.concatenate([normal, unusual])
+    ordered = np.sort(all_scores)
+    ranks = (
+        np.searchsorted(ordered, all_scores, "left") + np.searchsorted(ordered, all_scores, "right") + 1
+    ) / 2
     count = len(unusual)
     return float((ranks[len(normal) :].sum() - count * (count + 1) / 2) / (count * len(normal)))

@@ -1,4 +1,4 @@
-"""What is usual at a place of a map: mean and deviation, by the distances to the picture's borders.
+"""Usual values at each place of a map: mean and deviation, by the distances to the picture's borders.
 
 Networks mark the edges and corners of parts, and of pictures, more often than their middle. In deviations
 from what good pictures have at the same place, a map of any size can be compared with one number.

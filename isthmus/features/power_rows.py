@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector sees next to nothing
+NEAR_CHANCE = 0.6  # AUROC of the easiest planted defects, below which a detector finds almost nothing
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ def describe_power(rows: Sequence[PowerRow], rate: float) -> str:
     first = next((row for row in small if row.size_px == 12), small[-1] if small else rows[-1])
     one_in = max(1, round(1 / rate))
     text = f"finds {first.found:.0%} of {first.title} defects at 1 false alarm in {one_in}"
-    others = []
+    other_texts = []
     for row in rows:
         if row is not first:
             where = "of large ones" if row.size_px is None else f"at {row.size_px} pixels"
-            others.append(f"{row.found:.0%} {where}")
-    return "; ".join([text, *others]).replace("%", " %")
+            other_texts.append(f"{row.found:.0%} {where}")
+    return "; ".join([text, *other_texts]).replace("%", " %")
 
 
 def is_near_chance(rows: Sequence[PowerRow]) -> bool:
-    """Whether even the best found size is hardly told from clean pictures."""
+    """Whether even the best found size is hardly separated from clean pictures."""
     return bool(rows) and max(row.auroc for row in rows) < NEAR_CHANCE
 
 

@@ -58,7 +58,7 @@ Listener = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
-    """What is read, and how it is pooled.
+    """The layer that is read, and how it is pooled.
 
     Attributes:
         layer: `code`, `filters`, or a stage of the encoder (`isthmus.features.layers.layer_names`).
@@ -85,7 +85,7 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """A reading with what was fitted to images: `mean`, `deviation` (D,), `basis` (d, D), `spread` (d,)."""
+    """A reading with its fitted tensors: `mean`, `deviation` (D,), `basis` (d, D), `spread` (d,)."""
 
     reading: FeatureSpec
     mean: Tensor
@@ -97,7 +97,7 @@ class FeatureExtractor:
         """`(n, D)` pooled numbers → mean 0 and variance 1 on the images it was fitted to."""
         if pooled.shape[1] != len(self.mean):
             raise ModelFileError(
-                "the feature extractor is for {expected} numbers an image, and the model gives {given}",
+                "the feature extractor expects {expected} numbers per image, but the model gives {given}",
                 id="features.readout-width",
                 expected=len(self.mean),
                 given=pooled.shape[1],
@@ -175,7 +175,7 @@ def fit_extractor(
     pooled = torch.cat(list(iter_pooled(model, images.subset(some), reading)))
     mean = pooled.mean(0)
     deviation = pooled.std(0, unbiased=False)
-    # A number that hardly varies says nothing; dividing by its deviation would only raise noise.
+    # A number that hardly varies carries no information; dividing by its deviation would only raise noise.
     deviation = deviation.clamp_min(max(1e-6, 1e-2 * float(deviation.median())))
     standardised = (pooled - mean) / deviation
     count = max(1, min(reading.compact, standardised.shape[1], len(some) - 1))

@@ -1,7 +1,7 @@
-"""What a model marks as a defect, in pictures of any size.
+"""Pixels that a model marks as defects, in pictures of any size.
 
-A picture is seen in overlapping tiles, because the network looks at whole images and was trained on pieces of
-them; where tiles overlap, each counts the less the nearer its border is.
+A picture is processed in overlapping tiles, because the network reads whole images and was trained on pieces
+of them; where tiles overlap, each counts the less the nearer its border is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from isthmus.errors import DataError
 from isthmus.model.autoencoder import Autoencoder
 
-TILE_SIDE_PX = 384  # of a tile; a picture that is not larger is seen whole
-OVERLAP = 0.25  # share of a tile's side that the next one also sees, at least
+TILE_SIDE_PX = 384  # of a tile; a picture that is not larger is one tile
+OVERLAP = 0.25  # share of a tile's side that overlaps with the next one, at least
 LEAST_WEIGHT = 0.05  # of a tile's outermost pixels, where 1 is that of its centre
 
 Map = npt.NDArray[np.float32]

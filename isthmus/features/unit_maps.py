@@ -1,7 +1,7 @@
 """Where in an image a unit looks: by gradients, and by covering one place after another.
 
 Both are signed: positive where the image raises the unit above what it is for the mean image. Both measure
-against the mean image, because nothing else stands for "no information" in images of any kind.
+against the mean image, because nothing else represents "no information" in images of any kind.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def occlusion_maps(model: Autoencoder, image: Tensor, base: Tensor, units: Seque
         part = places[start : start + BATCH]
         hidden = image.repeat(len(part), 1, 1, 1)
         for number, (top, left) in enumerate(part):
-            there = (slice(None), slice(top, top + side), slice(left, left + side))
-            hidden[number][there] = base[there]
+            square = (slice(None), slice(top, top + side), slice(left, left + side))
+            hidden[number][square] = base[square]
         falls = (uncovered - unit_values(model, hidden)[:, list(units)]) / side**2  # (n, units)
         for fall, (top, left) in zip(falls, part, strict=True):
             total[:, top : top + side, left : left + side] += fall.view(-1, 1, 1)
@@ -144,7 +144,7 @@ def measure_faithfulness(
         deletion, insertion = _replace_in_order(model, image, base, order)
 
         def share(values: Tensor, unit: int = unit, low: Tensor = low, high: Tensor = high) -> Tensor:
-            # A unit may overshoot; beyond twice the way it says no more about the map.
+            # A unit may overshoot; beyond twice the way this means nothing for the map.
             shares: Tensor = ((values[:, unit] - low) / (high - low)).clamp(-1, 2)
             return shares
 

@@ -38,7 +38,7 @@ _PIXELS_PER_PASS = 2**22
 
 @dataclass(frozen=True)
 class Units:
-    """Every unit over N images, `(K,)` each unless said otherwise.
+    """Every unit over N images, `(K,)` each unless stated otherwise.
 
     Attributes:
         values: `(N, K)` of each image; of a grid its mean over positions.
@@ -67,7 +67,8 @@ class Units:
         """
         spread = self.values.std(0, correction=0)
         away = (values - self.values.mean(0)).abs() / spread.clamp_min(1e-6)
-        away[(spread < 1e-6) | (values == 0)] = -1  # dead units tell nothing, and those that are off little
+        # dead units carry no information, and those that are off little
+        away[(spread < 1e-6) | (values == 0)] = -1
         return [int(unit) for unit in torch.argsort(away, descending=True, stable=True)[:count]]
 
 
@@ -125,7 +126,7 @@ BATCH = 64
 
 @torch.no_grad()
 def decode_units(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Tensor:
-    """What changes in the picture when a unit goes from low to high, the others at their mean.
+    """The change of the picture when a unit goes from low to high, the others at their mean.
 
     From its 2 % to its 98 % quantile over the set; a unit of a sparse code from 0 to its mean value where it
     is on, the others off. In a grid code only the position in the middle is changed.
@@ -140,10 +141,10 @@ def decode_units(model: Autoencoder, units: Units, chosen: Sequence[int]) -> Ten
     sparse = model.recipe.bottleneck.is_sparse
     start = torch.zeros_like(units.mean) if sparse else units.mean
     shape = model.recipe.geometry.shape(_size(model))
-    rest = start.view(-1, *(1,) * (len(shape) - 1)).expand(shape)
+    resting_code = start.view(-1, *(1,) * (len(shape) - 1)).expand(shape)
     pairs = []
     for unit in chosen:
-        low, high = rest.clone(), rest.clone()
+        low, high = resting_code.clone(), resting_code.clone()
         at = (unit, *(side // 2 for side in shape[1:]))
         if sparse:
             high[at] = units.mean[unit] / units.active[unit].clamp_min(1e-6)

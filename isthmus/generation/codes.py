@@ -82,9 +82,7 @@ def encode_image(model: Autoencoder, image: Any) -> tuple[Tensor, Tensor]:
     """
     batch, _ = to_batch(image, channels=model.channels)
     if len(batch) != 1:
-        raise UsageError(
-            "one image is needed here, not {images}", id="generation.one-image", images=len(batch)
-        )
+        raise UsageError("expected one image, not {images}", id="generation.one-image", images=len(batch))
     if batch.shape[1] != model.channels:
         raise UsageError(
             "the image has {channels} channels and the model reads {expected}",

@@ -116,7 +116,7 @@ def guide_prior(prior: Prior, guidance: float) -> Prior:
     """
     if not 0 <= guidance < math.inf:
         raise UsageError(
-            "guidance={guidance:g}: a finite number from 0 on is expected",
+            "guidance={guidance:g}: expected a finite number of at least 0",
             id="option.guidance",
             guidance=guidance,
         )

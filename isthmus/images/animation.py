@@ -86,11 +86,11 @@ def milliseconds_of(sequence: Any) -> int:
         return MILLISECONDS
     place = Path(sequence)
     with pillow_limits(MAX_PIXELS), Image.open(place, formats=FORMATS) as opened:
-        shown = []
+        durations = []
         for frame in ImageSequence.Iterator(opened):
             frame.load()  # WebP tells only then
-            shown.append(frame.info.get("duration", 0))
-    return round(sum(shown) / len(shown)) or MILLISECONDS
+            durations.append(frame.info.get("duration", 0))
+    return round(sum(durations) / len(durations)) or MILLISECONDS
 
 
 def _is_animation(path: Path) -> bool:
@@ -150,12 +150,14 @@ def write_frames(
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
         raise OutputError(
-            "cannot write {path}: an animation is a .gif, .webp or .png",
+            "cannot write {path}: the name of an animation must end with .gif, .webp or .png",
             id="output.animation-suffix",
             path=path,
         )
     if len(frames) == 0:
-        raise OutputError("cannot write {path}: no frames", id="output.no-frames", path=path)
+        raise OutputError(
+            "cannot write {path}: an animation needs at least one frame", id="output.no-frames", path=path
+        )
     pictures = [_picture(frame, least) for frame in frames]
     lengths = [milliseconds] * len(pictures)
     if there_and_back:

@@ -193,7 +193,7 @@ def receive(
         report_reading(samples)
         if many is False and len(samples) != 1:
             raise DataError(
-                "{source}: one image is needed here, and this holds {images:,}",
+                "{source}: expected one image, but it holds {images:,}",
                 id="data.one-image-needed",
                 source=samples.source,
                 images=len(samples),

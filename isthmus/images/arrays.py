@@ -181,8 +181,8 @@ def read_npz(
     """
     try:
         with open_input(path) as raw, zipfile.ZipFile(raw) as archive:
-            held = [name.removesuffix(".npy") for name in archive.namelist()]
-            keys = choose_keys(held, part, str(path))
+            array_names = [name.removesuffix(".npy") for name in archive.namelist()]
+            keys = choose_keys(array_names, part, str(path))
             length = os.fstat(raw.fileno()).st_size
             images = _member(archive, keys.images, length)
             labels, classes = (
@@ -208,7 +208,7 @@ def read_npz(
         source=str(path),
     )
     if len(keys.parts) > 1:
-        others = ", ".join(f"{path}:{part_key}" for part_key in keys.parts if part_key != keys.part)
+        other_parts = ", ".join(f"{path}:{part_key}" for part_key in keys.parts if part_key != keys.part)
         notes = (
             *notes,
             Message(
@@ -216,7 +216,7 @@ def read_npz(
                 id="reading.npz-part",
                 path=str(path),
                 part=keys.part,
-                others=others,
+                others=other_parts,
             ),
         )
     return replace(image_set, classes=names or image_set.classes, notes=image_set.notes + notes)

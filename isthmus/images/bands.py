@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 64
 Bands = tuple[int, ...]
-_shown: ContextVar[Bands | None] = ContextVar("isthmus_shown_bands", default=None)
+_chosen_bands: ContextVar[Bands | None] = ContextVar("isthmus_shown_bands", default=None)
 
 
 def check_bands(show: Sequence[int] | int | None, channels: int | None = None) -> Bands | None:
@@ -63,16 +63,16 @@ def showing_bands(show: Sequence[int] | None) -> Iterator[None]:
         UsageError: see `check_bands`.
     """
     bands = check_bands(show)
-    token = _shown.set(_shown.get() if bands is None else bands)
+    token = _chosen_bands.set(_chosen_bands.get() if bands is None else bands)
     try:
         yield
     finally:
-        _shown.reset(token)
+        _chosen_bands.reset(token)
 
 
 def shown_bands() -> Bands | None:
     """The bands that the use at hand was asked to show."""
-    return _shown.get()
+    return _chosen_bands.get()
 
 
 def note_bands(show: Sequence[int] | None, channels: int) -> None:

@@ -113,7 +113,7 @@ class Batches:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
         turns = self._random(step, _TURNS).integers(8, size=len(indices)) if self.turn else None
         part = share_of(len(indices), *self.share)
-        samples = _taken(
+        samples = _gather_batch(
             self.images,
             indices[part],
             self.crop,
@@ -189,13 +189,13 @@ def iter_batches(
             other = np.flatnonzero((sizes != sizes[0]).any(axis=1))
             part = part[: other[0]] if len(other) else part
         centre = None if crop is None else np.full((len(part), 2), 0.5)
-        taken = _taken(images, part, crop, centre)
-        yield taken
-        meter.add(0, taken.images.nbytes)
+        next_batch = _gather_batch(images, part, crop, centre)
+        yield next_batch
+        meter.add(0, next_batch.images.nbytes)
         start += len(part)
 
 
-def _taken(
+def _gather_batch(
     images: ImageSet,
     indices: Indices,
     crop: tuple[int, int] | None,

@@ -83,7 +83,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     had = image.shape[-1]
     if channels not in (1, 3):
         raise UsageError(
-            "channels={channels}: images of {given} become gray or colour",
+            "channels={channels}: images with {given} can only become gray (1) or colour (3)",
             id="data.channels-converted",
             channels=channels,
             given=format_count(had, "channel"),

@@ -85,8 +85,8 @@ class DeepImage:
         if not self.alpha:
             return np.ascontiguousarray(colour)
         opacity = _as_share(_fill_type(opacity, self.bits), colour.dtype)
-        both = np.concatenate([colour, opacity], axis=2)
-        return composite(both) if alpha == "composite" else both
+        with_opacity = np.concatenate([colour, opacity], axis=2)
+        return composite(with_opacity) if alpha == "composite" else with_opacity
 
     def read_raw(self) -> Pixels:
         """(H, W, C) samples as they are stored, wherever they lie, for a range that is applied later.

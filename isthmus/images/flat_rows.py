@@ -16,7 +16,7 @@ from isthmus.images.npz_keys import Shape
 from isthmus.wording import format_count
 
 # Lengths that are hardly the width of one image: 28×28 gray, 32×32 and 64×64 colour.
-_KNOWN: dict[int, Shape] = {784: (28, 28), 3072: (32, 32, 3), 12288: (64, 64, 3)}
+_SHAPES_BY_LENGTH: dict[int, Shape] = {784: (28, 28), 3072: (32, 32, 3), 12288: (64, 64, 3)}
 
 
 def check_not_flat(array: npt.NDArray[Any], labels: Any, source: str) -> None:
@@ -31,17 +31,17 @@ def check_not_flat(array: npt.NDArray[Any], labels: Any, source: str) -> None:
     if array.ndim != 2:
         return
     rows, length = array.shape
-    shape = _KNOWN.get(length) or _square(length)
+    shape = _SHAPES_BY_LENGTH.get(length) or _square(length)
     is_labelled = labels is not None and np.ndim(labels) == 1 and len(labels) == rows != 1
-    if shape is None or not (is_labelled or (length in _KNOWN and rows >= 2)):
+    if shape is None or not (is_labelled or (length in _SHAPES_BY_LENGTH and rows >= 2)):
         return
-    shown = "x".join(map(str, shape))
+    shape_text = "x".join(map(str, shape))
     path = source if source.lower().endswith((".npy", ".npz")) else None
     python = f"isthmus.read(images, shape={shape}); one image is images[None]"
     raise DataError(
         "{source}: {shape} is {images} as rows of {length}, or one very wide image",
         id="data.flat-rows",
-        hint=f"{path}:{shown}, in the shell also --shape {shown}" if path else python,
+        hint=f"{path}:{shape_text}, in the shell also --shape {shape_text}" if path else python,
         source=source,
         shape=array.shape,
         images=format_count(rows, "image"),

@@ -132,7 +132,7 @@ def _decode_all(
             ),
         )
         entry = _entry(request, files)
-        with exclusive(request, shown=f"the decoded pixels of {folder}"):
+        with exclusive(request, name=f"the decoded pixels of {folder}"):
             return pool.into_cache(
                 runs.decode, cut, shapes, names, dtype, progress, entry=entry, skipped=skipped, notes=notes
             ), names
@@ -231,7 +231,8 @@ def _notes(headers: list[Header], channels: int, dtype: np.dtype[np.generic]) ->
     if narrowed := sum(header.narrowed for header in headers):
         notes.append(
             Message(
-                "{narrowed} of {images} {verb} more than 8 bits of a kind that is read with 8",
+                "{narrowed} of {images} {verb} more than 8 bits per sample: files of this kind "
+                "are read with 8",
                 id="reading.narrowed",
                 narrowed=narrowed,
                 images=format_count(total, "image"),

@@ -83,14 +83,14 @@ def _caught(lines: list[bytes]) -> Iterator[None]:
             yield
             return
         stack.callback(os.close, saved)
-        with tempfile.TemporaryFile() as held:
-            os.dup2(held.fileno(), _STDERR)
+        with tempfile.TemporaryFile() as buffer:
+            os.dup2(buffer.fileno(), _STDERR)
             try:
                 yield
             finally:
                 os.dup2(saved, _STDERR)
-                held.seek(0)
-                for line in held.read().splitlines(keepends=True):
+                buffer.seek(0)
+                for line in buffer.read().splitlines(keepends=True):
                     if _OWN.match(line):
                         lines.append(line.strip())
                     else:

@@ -148,7 +148,7 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     text, expected = "×".join(map(str, shape)), math.prod(shape)
     if len(shape) == 4 and shape[3] > MAX_CHANNELS:
         raise DataError(
-            "{path}: the idx header promises {channels} channels ({shape}); 1 to {most} are read",
+            "{path}: the idx header states {channels} channels ({shape}); 1 to {most} can be read",
             id="data.idx-channels",
             path=path,
             channels=shape[3],
@@ -157,14 +157,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
         )
     if 0 in shape or (len(shape) > 2 and shape[1] * shape[2] > max_pixels):
         raise DataError(
-            "{path}: the idx header promises images of an impossible size ({shape})",
+            "{path}: the idx header states images of an impossible size ({shape})",
             id="data.idx-size",
             path=path,
             shape=text,
         )
     if expected > most:
         raise DataError(
-            "{path}: the idx header promises {shape} bytes, more than the file can hold",
+            "{path}: the idx header states {shape} bytes, more than the file can hold",
             id="data.idx-promises-too-much",
             path=path,
             shape=text,
@@ -180,14 +180,14 @@ def _read(stream: IO[bytes], path: str | Path, most: int, max_pixels: int) -> np
     while len(data) <= expected and (part := stream.read(min(1 << 24, expected + 1 - len(data)))):
         data += part
     if len(data) != expected:
-        held = "more" if len(data) > expected else f"only {len(data)}"
+        length_text = "more" if len(data) > expected else f"only {len(data)}"
         raise DataError(
-            "{path}: the idx header promises {shape} = {expected} bytes, the file holds {given}",
+            "{path}: the idx header states {shape} = {expected} bytes, but the file holds {given}",
             id="data.idx-length",
             path=path,
             shape=text,
             expected=expected,
-            given=held,
+            given=length_text,
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 

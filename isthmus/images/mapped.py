@@ -39,7 +39,7 @@ def room(shape: tuple[int, ...], dtype: npt.DTypeLike, *, above: int | None = No
             return np.memmap(stream, dtype=dtype, mode="r+", shape=shape)
     except OSError as error:
         raise OutputError(
-            "{folder} cannot hold {gib:.1f} GiB of pixels ({reason})",
+            "{folder} has no room for {gib:.1f} GiB of pixels ({reason})",
             id="output.cache-full",
             hint="set ISTHMUS_CACHE to a folder on a larger disk",
             folder=folder,

@@ -138,8 +138,8 @@ def _mapped(image: Image.Image, alpha: Alpha, value_range: Range, bounds: Range)
         return to_samples(pixels, value_range)
     # Alpha is a share, independent of the range of the other samples.
     opacity = pixels[..., -1:].astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    both = np.concatenate([to_samples(pixels[..., :-1], value_range), opacity], axis=2)
-    return composite(both) if alpha == "composite" else both
+    with_opacity = np.concatenate([to_samples(pixels[..., :-1], value_range), opacity], axis=2)
+    return composite(with_opacity) if alpha == "composite" else with_opacity
 
 
 def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
@@ -158,8 +158,8 @@ def _wide_gray(image: Image.Image, *, alpha: Alpha) -> Pixels:
     if not isinstance(see_through, int):
         return gray
     opacity = np.where(gray == see_through, 0, 65535).astype(np.uint16)
-    both = np.concatenate([gray, opacity], axis=2)
-    return composite(both) if alpha == "composite" else both
+    with_opacity = np.concatenate([gray, opacity], axis=2)
+    return composite(with_opacity) if alpha == "composite" else with_opacity
 
 
 def _channels_last(values: Pixels) -> Pixels:

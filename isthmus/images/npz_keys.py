@@ -87,12 +87,12 @@ def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
     if not parts_found and len(keys) == 1:
         parts_found[""] = NpzKeys(keys[0])
     if not parts_found:
-        held = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
+        key_names = ", ".join(name[:60] for name in keys[:5]) + (", …" if len(keys) > 5 else "")
         raise DataError(
             "{path}: no array 'images' in it; it holds {held}",
             id="data.npz-no-images",
             path=path,
-            held=held or "nothing",
+            held=key_names or "nothing",
         )
     chosen_part = part or (
         "" if "" in parts_found else next(part_name for part_name in PART_NAMES if part_name in parts_found)

@@ -75,8 +75,9 @@ def write_images(
     enlarged = pixels.size * (scale or 1) ** 2
     if scale is not None and enlarged > MAX_ENLARGED_SAMPLES:
         raise OutputError(
-            "cannot write {place}: it would hold {enlarged:.1e} samples; give a smaller scale",
+            "cannot write {place}: it would have {enlarged:.1e} samples",
             id="output.too-many-samples",
+            hint="give a smaller scale",
             place=place,
             enlarged=enlarged,
         )
@@ -97,7 +98,7 @@ def write_images(
     paths = image_paths(place, len(pixels), channels=channels, labels=labels, classes=classes)
     if not force and any(map(path_exists, paths)):
         raise OutputError(
-            "{place} holds images of these names; nothing was written",
+            "{place} already holds images with these names; nothing was written",
             id="output.images-exist",
             hint=Hint.add(force=True),
             place=place,
@@ -172,7 +173,10 @@ def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:
         if not force:
             raise ExistsError(place)
         raise OutputError(
-            "{place} is a file; many images need a folder, a .png or a .npz", id="output.is-file", place=place
+            "{place} is a file, but several images go to a folder, a .png or an .npz",
+            id="output.is-file",
+            hint="name another place",
+            place=place,
         )
     check_folder(out)
 
@@ -187,7 +191,8 @@ def _check_kind(place: Path, labelled: bool) -> None:
         )
     if labelled and suffix in WRITABLE:
         raise OutputError(
-            "cannot write {place}: a picture holds no labels; name a folder or an .npz",
+            "cannot write {place}: a picture cannot store labels",
             id="output.picture-without-labels",
+            hint="name a folder or an .npz",
             place=place,
         )

@@ -56,9 +56,9 @@ def pair_sets(inputs: ImageSet, targets: ImageSet) -> ImageSet:
     meters = Meter(inputs.pixels), Meter(targets.pixels), Meter(flat)
     for index, (row, partner) in enumerate(zip(rows, partners, strict=True)):
         image, target = inputs.image(int(row)), targets.image(int(partner))
-        both = np.concatenate([to_dtype(image, dtype), to_dtype(target, dtype)], axis=2)
-        flat[ends[index] : ends[index + 1]] = both.reshape(-1)
-        for meter, part in zip(meters, (image, target, both), strict=True):
+        stacked = np.concatenate([to_dtype(image, dtype), to_dtype(target, dtype)], axis=2)
+        flat[ends[index] : ends[index + 1]] = stacked.reshape(-1)
+        for meter, part in zip(meters, (image, target, stacked), strict=True):
             meter.add(0, part.nbytes)
     full = np.column_stack([shapes, np.full(len(shapes), channels)])
     alike = bool((full == full[0]).all())
@@ -123,9 +123,9 @@ def _match(inputs: ImageSet, targets: ImageSet) -> tuple[Indices, Indices, tuple
 
 
 def _unpaired(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    ending = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     named = ", ".join(names[:MAX_NAMED])
-    return f"{format_count(len(names), 'image')} without a partner left out: {named}{more}"
+    return f"{format_count(len(names), 'image')} without a partner left out: {named}{ending}"
 
 
 def _keys(names: Sequence[str]) -> list[str]:

@@ -171,7 +171,7 @@ def read_single(
     images = reader.read(image)
     if len(images) != 1:
         raise DataError(
-            "{source}: one image is needed here, and this holds {images:,}",
+            "{source}: expected one image, but it holds {images:,}",
             id="data.one-image-needed",
             hint=f"{images.source}[0]" if isinstance(image, (str, os.PathLike)) else "images[0]",
             source=images.source,
@@ -207,10 +207,10 @@ class _Reader(ReadOptions):
         if isinstance(data, (str, os.PathLike)):
             return self._path(os.fspath(data)).named(str(data))
         if is_pillow(data):
-            return self._one(data, str(getattr(data, "filename", "") or "image"))
+            return self._read_image(data, str(getattr(data, "filename", "") or "image"))
         if is_encoded(data):
             content = content_of(data)
-            return self._one(content, content.name)
+            return self._read_image(content, content.name)
         if isinstance(data, (list, tuple)):
             return self._list(data)
         raise DataError(
@@ -262,7 +262,7 @@ class _Reader(ReadOptions):
             return read_npy(path, **self._array_options())
         if path.suffix.lower() == ".npz":
             return self._npz(path)
-        return self._one(path, path.name)
+        return self._read_image(path, path.name)
 
     def _npz(self, path: Path, part: str = "") -> ImageSet:
         return read_npz(path, part=part, **self._array_options())
@@ -275,7 +275,7 @@ class _Reader(ReadOptions):
             "shape": self.shape,
         }
 
-    def _one(self, source: Any, name: str) -> ImageSet:
+    def _read_image(self, source: Any, name: str) -> ImageSet:
         """An image file, its content, or a Pillow image, which has no header to ask."""
         notes = header_notes(probe_source(source, max_pixels=self.max_pixels, bands=True))
         pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
@@ -299,7 +299,7 @@ class _Reader(ReadOptions):
         for index, (item, path) in enumerate(zip(data, paths, strict=True)):
             try:
                 content = contents.get(id(item))
-                image_set = self.read(item) if content is None else self._one(content, content.name)
+                image_set = self.read(item) if content is None else self._read_image(content, content.name)
             except ImageFileError as error:  # as in a folder, a broken file is left out
                 hint = hint if skipped else error.hint
                 skipped.append(Skipped(path or str(index), error.reason))

@@ -29,7 +29,8 @@ def header_notes(header: Header) -> tuple[Message, ...]:
     if header.narrowed:
         notes.append(
             Message(
-                "the image has more than 8 bits of a kind that is read with 8", id="reading.image-narrowed"
+                "the image has more than 8 bits per sample: files of this kind are read with 8",
+                id="reading.image-narrowed",
             )
         )
     if header.paged:

@@ -115,14 +115,14 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
             open_input(shard) as raw,
             tarfile.open(fileobj=cast(IO[bytes], _Limited(raw)), mode="r:") as archive,
         ):
-            length, before = os.fstat(raw.fileno()).st_size, -1
+            length, last_offset = os.fstat(raw.fileno()).st_size, -1
             while (entry := archive.next()) is not None:
                 # A size below 0 leads back to what was read already, for ever.
-                if entry.size < 0 or archive.offset <= before:
+                if entry.size < 0 or archive.offset <= last_offset:
                     raise tarfile.ReadError("a file's size is negative")
                 if entry.isreg() and not entry.issparse() and entry.offset_data + entry.size > length:
                     raise tarfile.ReadError("a file is longer than the archive")
-                before = archive.offset
+                last_offset = archive.offset
                 getattr(archive, "members").clear()  # noqa: B009 - it would remember every file it passed
                 path = PurePosixPath(_printable(entry.name))
                 # Hidden. A name that begins with two dots is a strange one, but its image is wanted.
@@ -204,7 +204,7 @@ def _printable(name: str) -> str:
 def _readable(path: Path) -> bool:
     if path.suffix.lower() != ".tar":
         raise DataError(
-            "{path}: images are read at their place in an archive, so it must not be compressed",
+            "{path}: images are read directly from an archive, so it must not be compressed",
             id="data.archive-compressed",
             path=path,
         )

@@ -59,17 +59,17 @@ def hold_out(
         )
     distinct, group, sizes = group_contents(images, groups)
     target = min(limit, max(1, round(fraction * len(images))))
-    held = np.zeros(len(distinct), dtype=bool)
+    is_held_out = np.zeros(len(distinct), dtype=bool)
     if fraction > 0 and len(distinct) > 1:
         order = np.argsort(_mixed(distinct, seed), kind="stable")
         count = 0
         for candidate in order[:-1]:  # the last one always stays for training
             if count + sizes[candidate] <= target:
-                held[candidate] = True
+                is_held_out[candidate] = True
                 count += int(sizes[candidate])
         if count == 0:
-            held[order[np.argmin(sizes[order])]] = True
-    chosen = held[group]
+            is_held_out[order[np.argmin(sizes[order])]] = True
+    chosen = is_held_out[group]
     return np.flatnonzero(~chosen).astype(np.int64), np.flatnonzero(chosen).astype(np.int64)
 
 
@@ -126,12 +126,12 @@ def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     try:
         names = tuple(list_names(read_text(path)))
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
             "{path} is not a list of image names: {reason}",
             id="data.name-list-unreadable",
             path=path,
-            reason=why,
+            reason=reason,
         ) from None
     if not names:
         raise DataError("{path} names no images", id="data.name-list-empty", path=path)

@@ -24,12 +24,14 @@ def thumbnails_html(images: ImageSet) -> str:
     line = f"<div>{html.escape(repr(images))}</div>"
     if len(images) == 0:
         return line
-    shown = [_thumbnail(images.image(index)) for index in range(min(MOST, len(images)))]
+    thumbnails = [_thumbnail(images.image(index)) for index in range(min(MOST, len(images)))]
     stream = io.BytesIO()
-    sheet = grid(shown, min(COLUMNS, len(shown)))
+    sheet = grid(thumbnails, min(COLUMNS, len(thumbnails)))
     Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(stream, "PNG")
     data = base64.b64encode(stream.getvalue()).decode()
-    names = html.escape(f"the first {len(shown)} of {len(images)}" if len(images) > MOST else "all images")
+    names = html.escape(
+        f"the first {len(thumbnails)} of {len(images)}" if len(images) > MOST else "all images"
+    )
     return f'<img alt="{names}" src="data:image/png;base64,{data}"/>{line}'
 
 

@@ -205,7 +205,7 @@ def writer_of(name: str | Path) -> tuple[str, dict[str, Any]]:
     suffix = Path(name).suffix.lower()
     if suffix not in _WRITERS:
         raise OutputError(
-            "cannot write {name}: its suffix must be one of {suffixes}",
+            "cannot write {name}: the file name must end with one of {suffixes}",
             id="output.image-suffix",
             name=name,
             suffixes=", ".join(_WRITERS),
@@ -330,8 +330,9 @@ def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixe
     pixels = array[:, :, None] if array.ndim == 2 else array
     if pixels.ndim == 3 and 4 < pixels.shape[2] <= MAX_CHANNELS:
         raise OutputError(
-            "cannot write {path}: {kind} holds 1 to 4 channels, not {shape}; use .tif",
+            "cannot write {path}: {kind} stores 1 to 4 channels, not {shape}",
             id="output.channels",
+            hint="use .tif",
             path=path,
             kind=kind,
             shape=pixels.shape[2],
@@ -345,11 +346,13 @@ def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixe
         )
     if pixels.dtype.kind in "fb":
         if np.isnan(pixels).any():
-            raise OutputError("cannot write {path}: NaN among the samples", id="output.not-finite", path=path)
+            raise OutputError(
+                "cannot write {path}: the image contains NaN", id="output.not-finite", path=path
+            )
         pixels = np.rint(np.clip(pixels, 0, 1).astype(np.float32) * 255).astype(np.uint8)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise OutputError(
-            "cannot write {path}: samples are {dtype}, not uint8, uint16 or float",
+            "cannot write {path}: samples must be uint8, uint16 or float, not {dtype}",
             id="output.sample-type",
             path=path,
             dtype=pixels.dtype,
@@ -368,8 +371,9 @@ def _check_samples(path: str | Path, array: npt.NDArray[Any], kind: str) -> Pixe
         )
     if pixels.dtype == np.uint16 and (kind not in _HOLDS_16_BITS or (kind == "PPM" and channels in (2, 4))):
         raise OutputError(
-            "cannot write {path}: 16 bits are written as .png, .tif, .ppm or .jp2 only",
+            "cannot write {path}: only .png, .tif, .ppm and .jp2 store 16 bits",
             id="output.sixteen-bits",
+            hint="use one of these, or reduce the image to 8 bits",
             path=path,
         )
     return np.ascontiguousarray(pixels)

@@ -61,7 +61,7 @@ def principal_subspace(batches: Iterable[Tensor], components: int, *, seed: int 
     )
 
 
-def _fit_exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: int) -> Subspace:
+def _fit_exact(first: Tensor, batches: Iterable[Tensor], components: int, _seed: int) -> Subspace:
     import scipy.linalg
 
     # Products are taken about a point near the mean, so that single precision loses nothing that matters.
@@ -70,7 +70,7 @@ def _fit_exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: in
     count = 0
     total = torch.zeros(width, dtype=torch.float64)
     products = torch.zeros(width, width, dtype=torch.float64)
-    for batch in _iter_batches(first, rest):
+    for batch in _iter_batches(first, batches):
         rows = batch.float() - origin
         count += len(rows)
         total += rows.sum(0, dtype=torch.float64)
@@ -84,11 +84,11 @@ def _fit_exact(first: Tensor, rest: Iterable[Tensor], components: int, _seed: in
     return Subspace(mean=(origin + offset).float(), basis=basis.float())
 
 
-def _fit_randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed: int) -> Subspace:
+def _fit_randomised(first: Tensor, batches: Iterable[Tensor], components: int, seed: int) -> Subspace:
     from sklearn.decomposition import PCA
 
     width = first.shape[1]
-    rows = _sample_rows(first, rest, min(MAX_SAMPLE_ROWS, max(2, MAX_SAMPLE_NUMBERS // width)), seed)
+    rows = _sample_rows(first, batches, min(MAX_SAMPLE_ROWS, max(2, MAX_SAMPLE_NUMBERS // width)), seed)
     if len(rows) == 1:  # a mean, and no direction in which anything varies
         return Subspace(mean=torch.from_numpy(rows[0]), basis=torch.empty(0, width))
     solver = PCA(min(components, len(rows)), svd_solver="randomized", random_state=seed).fit(rows)
@@ -96,12 +96,12 @@ def _fit_randomised(first: Tensor, rest: Iterable[Tensor], components: int, seed
     return Subspace(mean=torch.from_numpy(mean), basis=torch.from_numpy(basis))
 
 
-def _sample_rows(first: Tensor, rest: Iterable[Tensor], size: int, seed: int) -> np.ndarray:
+def _sample_rows(first: Tensor, batches: Iterable[Tensor], size: int, seed: int) -> np.ndarray:
     """A uniform sample of rows from a stream of unknown length (Vitter 1985, algorithm R)."""
     generator = np.random.default_rng(seed)
     sample = np.empty((size, first.shape[1]), dtype=np.float32)
     row_count = 0
-    for batch in _iter_batches(first, rest):
+    for batch in _iter_batches(first, batches):
         rows = batch.float().numpy()
         index = np.arange(row_count, row_count + len(rows))
         slot = np.where(index < size, index, generator.integers(0, index + 1))
@@ -111,9 +111,9 @@ def _sample_rows(first: Tensor, rest: Iterable[Tensor], size: int, seed: int) ->
     return sample[: min(row_count, size)]
 
 
-def _iter_batches(first: Tensor, rest: Iterable[Tensor]) -> Iterable[Tensor]:
+def _iter_batches(first: Tensor, batches: Iterable[Tensor]) -> Iterable[Tensor]:
     yield first.detach().cpu()
-    for batch in rest:
+    for batch in batches:
         yield batch.detach().cpu()
 
 
@@ -154,7 +154,7 @@ class MeanImage:
 
 
 class PCA:
-    """A linear code of `components` numbers for a whole image of one size (`principal_subspace` says how)."""
+    """A linear code of `components` numbers for a whole image of one size (see `principal_subspace`)."""
 
     def __init__(self, components: int, *, seed: int = 0) -> None:
         self.components = _check_positive(components, "components")

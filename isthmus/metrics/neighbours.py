@@ -65,12 +65,12 @@ def _search_chunk(
     best = torch.empty(len(points), 0, dtype=points.dtype, device=points.device)
     rows = torch.empty(len(points), 0, dtype=torch.int64, device=points.device)
     for start in range(0, len(reference), chunk):
-        others = reference[start : start + chunk].to(points.dtype)
+        reference_chunk = reference[start : start + chunk].to(points.dtype)
         # |a − b|² up to |a|², which is the same for all candidates of one query.
-        score = torch.addmm(others.square().sum(1), points, others.T, alpha=-2)
+        score = torch.addmm(reference_chunk.square().sum(1), points, reference_chunk.T, alpha=-2)
         if first_row is not None:
             _skip_diagonal(score, first_row - start)
-        scores, index = score.topk(min(count, len(others)), largest=False)
+        scores, index = score.topk(min(count, len(reference_chunk)), largest=False)
         best, rows = torch.cat((best, scores), 1), torch.cat((rows, index + start), 1)
         best, columns = best.topk(min(count, best.shape[1]), largest=False)
         rows = rows.gather(1, columns)
@@ -120,7 +120,7 @@ def _check(queries: Tensor, reference: Tensor, count: int, skip_same_row: bool) 
     available = len(reference) - int(skip_same_row)
     if not 1 <= count <= available:
         raise DataError(
-            "{neighbours} asked for where there are {available} candidates",
+            "{neighbours} were requested, but there are only {available} candidates",
             id="metric.neighbours",
             neighbours=format_count(count, "nearest neighbour"),
             available=max(available, 0),

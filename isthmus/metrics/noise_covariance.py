@@ -41,8 +41,8 @@ MIN_FLATNESS = 0.7  # smallest over mean eigenvalue in that span, where the nois
 LEVELS_AGREE = 1.15  # ratio of the levels of windows that carry the same noise
 LEVELS_NEAR = 1.08  # and of the lowest level that decides
 LOWEST_SHARE = 0.1  # of the windows: their mean level is the noise's
-PARTIAL_SHARE, PARTIAL_RATIO = 0.15, 2.5  # windows with noise of one level, so many times the lowest
-WHOLE_SHARE = 0.5  # windows with noise of one level, whatever the lowest
+PARTIAL_SHARE, PARTIAL_RATIO = 0.15, 2.5  # windows with noise of one level, up to this many times the lowest
+WHOLE_SHARE = 0.5  # windows with noise of one level, for any lowest level
 MIN_ERROR, MIN_RELATIVE_ERROR = 0.2, 0.02
 WHITE_TOLERANCE = 1.1
 
@@ -62,7 +62,7 @@ class NoiseEstimate:
             more where noise is correlated between neighbours or saved as JPEG.
         share: of the windows with other than flat samples, those with noise of this level or texture.
         windows: number of windows that decide.
-        white: the sample value taken for white.
+        white: the sample value of white.
     """
 
     sigma: float
@@ -79,8 +79,8 @@ class NoiseEstimate:
     def coarse_sigma(self) -> float:
         """Deviation of the means of 2×2 samples, in the units of `sigma`.
 
-        White noise has half of `sigma`. Of noise that is correlated between neighbours `sigma` sees little,
-        and this is the better estimate, up to a third below its level.
+        White noise has half of `sigma`. Of noise that is correlated between neighbours `sigma` contains
+        little, and this is the better estimate, up to a third below its level.
         """
         return self.sigma * self.coarseness / 2
 

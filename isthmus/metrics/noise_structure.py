@@ -48,9 +48,9 @@ def has_jpeg_blocks(luma: Floats) -> bool:
     place = np.unravel_index(int(shares.argmax()), shares.shape)
     # Coefficients of blocks that share most of their samples with the file's are zero as well.
     far = np.roll(shares, (4 - place[0], 4 - place[1]), (0, 1))
-    others = float(np.median(np.concatenate([far[:2].ravel(), far[:, :2].ravel()])))
+    inner_difference = float(np.median(np.concatenate([far[:2].ravel(), far[:, :2].ravel()])))
     most = float(shares.max())
-    return most > others + MORE_ZEROS and most > ZEROS_RATIO * others
+    return most > inner_difference + MORE_ZEROS and most > ZEROS_RATIO * inner_difference
 
 
 def _zero_shares(luma: Floats) -> Floats:

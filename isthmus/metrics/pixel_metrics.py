@@ -55,7 +55,7 @@ def psnr(images: Tensor, target: Tensor, *, eight_bit: bool = False, at_most: fl
 
 
 def round_to_levels(images: Tensor, *, bits: int = 8) -> Tensor:
-    """What is left of `images` after being saved with `bits` per channel: clipped, rounded, still in [0, 1].
+    """`images` after being saved with `bits` per channel: clipped, rounded, still in [0, 1].
 
     The result is k / (2^bits − 1) with an integer k. The gradient is zero: measure with it, do not train.
     """
@@ -172,7 +172,7 @@ def _check_unit_range(values: Tensor, name: str) -> None:
     low, high = (float(bound) for bound in torch.aminmax(values.detach()))
     if not (low >= 0 and high <= 1):
         raise DataError(
-            "{name} must lie in [0, 1], found values from {low:.4g} to {high:.4g}",
+            "{name} must be in [0, 1], found values from {low:.4g} to {high:.4g}",
             id="metric.value-range",
             name=name,
             low=low,

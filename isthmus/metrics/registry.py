@@ -1,4 +1,4 @@
-"""Every number that says how good a model is, registered once: its name, label, direction and computation.
+"""Every metric of a model, registered once: its name, label, direction and computation.
 
 Tables, the JSON of `isthmus evaluate`, the columns of `isthmus compare` and the objectives of `isthmus tune`
 follow from here. A metric of one's own is one call of `register_metric`.
@@ -24,7 +24,7 @@ Better = Literal["higher", "lower", ""]
 
 @dataclass(frozen=True, kw_only=True)
 class OutputBatch:
-    """A batch of images beside what came out, of a model or of what it is compared with.
+    """A batch of images with the outputs of a model or of a baseline.
 
     Attributes:
         output, target: `(N, C, H, W)` in [0, 1].
@@ -101,10 +101,12 @@ def register_metric(metric: Metric) -> None:
     words = {
         word for registered in METRICS.values() for word in (registered.name, registered.objective) if word
     }
-    taken = words & {metric.name, metric.objective}
-    if taken:
+    taken_names = words & {metric.name, metric.objective}
+    if taken_names:
         raise UsageError(
-            "metric '{name}' exists already: choose another name", id="metric.name-taken", name=min(taken)
+            "metric '{name}' exists already: choose another name",
+            id="metric.name-taken",
+            name=min(taken_names),
         )
     METRICS[metric.name] = metric
 
@@ -122,8 +124,11 @@ def label(name: str) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """The keys as a table shows them: as they were registered, unknown ones last."""
-    given = list(names)
-    return [*(name for name in METRICS if name in given), *(name for name in given if name not in METRICS)]
+    present = list(names)
+    return [
+        *(name for name in METRICS if name in present),
+        *(name for name in present if name not in METRICS),
+    ]
 
 
 def _is_probability(batch: OutputBatch) -> bool:

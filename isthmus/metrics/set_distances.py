@@ -58,7 +58,7 @@ class PrecisionRecall:
 
 
 def precision_and_recall(
-    real: Tensor, made: Tensor, *, neighbours: int = NEIGHBOURS, chunk: int = 2048
+    real: Tensor, generated: Tensor, *, neighbours: int = NEIGHBOURS, chunk: int = 2048
 ) -> PrecisionRecall:
     """k-nearest-neighbour precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
@@ -66,22 +66,22 @@ def precision_and_recall(
     nearest other row.
 
     Args:
-        real, made: `(n, d)` and `(m, d)`, more than `neighbours` rows each; best as many of each.
+        real, generated: `(n, d)` and `(m, d)`, more than `neighbours` rows each; best as many of each.
         neighbours: k. The paper takes 3 for 50,000 rows; with 10,000 the balls of five leave fewer holes:
             93 instead of 86 % of other real digits then count as inside.
 
     Raises:
         DataError: other shapes, or fewer rows.
     """
-    if min(len(real), len(made)) <= neighbours:
+    if min(len(real), len(generated)) <= neighbours:
         raise DataError(
-            "precision and recall by {neighbours} neighbours need more rows than that",
+            "precision and recall with {neighbours} neighbours need more than {neighbours} rows",
             id="metric.support-rows",
             neighbours=neighbours,
         )
     return PrecisionRecall(
-        precision=_share_inside(made, real, neighbours, chunk),
-        recall=_share_inside(real, made, neighbours, chunk),
+        precision=_share_inside(generated, real, neighbours, chunk),
+        recall=_share_inside(real, generated, neighbours, chunk),
     )
 
 
@@ -154,7 +154,7 @@ def _distances(first: Tensor, second: Tensor, chunk: int) -> float:
 def nearest_neighbour_accuracy(first: Tensor, second: Tensor) -> float:
     """Share of rows whose nearest other row is of their own set (Lopez-Paz and Oquab 2017, §2).
 
-    ½ when the sets cannot be told apart, 1 when they lie apart; below ½ when one repeats the other.
+    ½ when the sets cannot be distinguished, 1 when they are separate; below ½ when one repeats the other.
 
     Args:
         first, second: (n, d) both, as many rows in each.
@@ -170,9 +170,9 @@ def nearest_neighbour_accuracy(first: Tensor, second: Tensor) -> float:
             first=len(first),
             second=len(second),
         )
-    both = torch.cat([first, second])
-    _, rows = find_neighbours(both, both, skip_same_row=True)
-    is_first = torch.arange(len(both), device=both.device) < len(first)
+    all_rows = torch.cat([first, second])
+    _, rows = find_neighbours(all_rows, all_rows, skip_same_row=True)
+    is_first = torch.arange(len(all_rows), device=all_rows.device) < len(first)
     return float((is_first == is_first[rows[:, 0]]).double().mean())
 
 

@@ -165,7 +165,7 @@ def high_frequency_energy(images: Tensor) -> Tensor:
 
     Each image is mirrored at its right and lower border, so that no frequency comes from the jump between
     opposite borders, and Fourier transformed; frequencies are radial. By Parseval's theorem energies of all
-    frequencies add up to the mean square. The ratio of two such energies says how much of the detail
+    frequencies add up to the mean square. The ratio of two such energies shows how much of the detail
     a reconstruction keeps: below 1 it is blurred, above 1 it has noise or invented texture.
 
     Args:

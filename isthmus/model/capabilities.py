@@ -88,7 +88,8 @@ def check_exported(recipe: Recipe) -> None:
     unstated = next((point for point in recipe.points if not point.may_export), None)
     if unstated is not None:
         raise CapabilityError(
-            "this model cannot be exported: {axis} '{kind}' does not state that it can be written as a graph",
+            "this model cannot be exported: {axis} '{kind}' does not declare that it can be "
+            "written as a graph",
             id="export.unstated",
             axis=unstated.axis,
             kind=unstated.kind,
@@ -156,7 +157,8 @@ def _reasons(recipe: Recipe) -> Iterator[str | None]:
         )
     if isinstance(bottleneck, axes.Contractive) and backbone.has_batch_norm:
         yield Message(
-            "batch normalisation ties images together: the Jacobian of one image's code is not its own",
+            "contractive needs a Jacobian for each image, which batch normalisation makes "
+            "depend on the whole batch",
             id="combination.contractive-norm",
         )
     if isinstance(bottleneck, axes.Contractive) and getattr(backbone, "down", "stride") == "pool":
@@ -175,12 +177,13 @@ def _reasons(recipe: Recipe) -> Iterator[str | None]:
         )
     if recipe.optimiser.takes_all_images and backbone.has_batch_norm:
         yield Message(
-            "full-batch descent runs in chunks, and batch normalisation would see each chunk alone",
+            "full-batch descent runs in chunks, and batch normalisation would normalise each "
+            "chunk separately",
             id="combination.full-batch-norm",
         )
     start = " with backbone.start=cosine or encoder=linear" if backbone.kind == "conv" else ""
     if recipe.corruption.is_paired and not backbone.may_transform:
-        yield f"a {backbone.kind} backbone{start} gives back its own images: it cannot learn from pairs"
+        yield f"a {backbone.kind} backbone{start} only reproduces images: it cannot learn from pairs"
     term = next((term for term in recipe.objective.terms if term.needs_mask), None)
     if recipe.corruption.marks_defects:
         yield from _marks(recipe, term, start)
@@ -301,7 +304,7 @@ def _marks(recipe: Recipe, term: ImageTerm | None, start: str) -> Iterator[str]:
     """Of a corruption that marks the defects that it plants."""
     if not recipe.backbone.may_transform:
         yield Message(
-            "a {backbone} backbone{start} gives back its own images: it has no channel that marks defects",
+            "a {backbone} backbone{start} only reproduces images: it has no channel that marks defects",
             id="combination.mask-backbone",
             backbone=recipe.backbone.kind,
             start=start,

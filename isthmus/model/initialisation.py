@@ -81,9 +81,9 @@ def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
     needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
     if needed > has:
         raise UsageError(
-            "a code of {code} for {height}×{width} images makes {parameters:,} parameters, whose "
-            "training needs {needed_gib:,.0f} GiB; this machine has {has_gib:,.0f}: choose a "
-            "smaller code, size or backbone.width",
+            "a code of {code} for {height}×{width} images gives {parameters:,} parameters, "
+            "whose training needs {needed_gib:,.0f} GiB; this machine has {has_gib:,.0f}: "
+            "choose a smaller code, size or backbone.width",
             id="training.memory",
             code=recipe.code,
             height=size[0],
@@ -148,9 +148,9 @@ def load_initial_weights(model: Autoencoder, start: ModelLike) -> None:
     differing = [k for k in own if k not in first or first[k].shape != own[k].shape]
     if differing or len(first) != len(own):
         raise UsageError(
-            "{start} has another architecture: it cannot be the start of this training",
+            "{start} has another architecture, so this training cannot start from it",
             id="training.other-architecture",
-            hint=Hint("leave recipe, code and settings of the backbone away to take its own"),
+            hint=Hint("leave out recipe, code and backbone settings to use those of that model"),
             start=start,
         )
     model.load_state_dict(first)

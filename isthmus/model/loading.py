@@ -135,14 +135,14 @@ def _check_folder(name: str) -> None:
 
     if (file := _first_file(name, ".isth")) is not None:
         raise UsageError(
-            "{name} is a folder of compressed images, and one file is expected",
+            "{name} is a folder of compressed images, but one model file is expected",
             id="model.is-compressed-images",
             hint=Hint.call("inspect_file", file),
             name=name,
         )
     if (file := _first_file(name, SUFFIX)) is not None:
         raise UsageError(
-            "{name} is a folder of model files, and one file is expected",
+            "{name} is a folder of model files, but one model file is expected",
             id="model.is-folder-of-models",
             hint=Hint.call("inspect_file", file),
             name=name,

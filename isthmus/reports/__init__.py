@@ -1,1 +1,1 @@
-"""Arrays and tables as text, pictures and self-contained pages; nothing here knows a result or a model."""
+"""Arrays and tables as text, pictures and self-contained pages; nothing here depends on results or models."""

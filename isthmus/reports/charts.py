@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 DPI = 192
 INK = "#7d828a"
 BINS = 40  # of a histogram, over the range of all series together
-# Okabe & Ito, "Color universal design" (2008): told apart under every common colour blindness. Its black and
-# yellow are left out: one of the two would vanish on a dark or a light page.
+# Okabe & Ito, "Color universal design" (2008): distinguishable under every common colour blindness. Its
+# black and yellow are left out: one of the two would vanish on a dark or a light page.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 
 MAX_LEGEND_LETTERS = 80  # of a legend above a chart
@@ -153,15 +153,17 @@ def draw_scatter(
     for name, (x, y) in points.items():
         axes.plot([x], [y], "o", color=_colour(0 if (x, y) in best else 1))
         label = for_drawing(name)
-        shown = axes.annotate(label, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8)
-        shown.set_parse_math(False)
+        annotation = axes.annotate(
+            label, (x, y), xytext=(5, 4), textcoords="offset points", color=INK, fontsize=8
+        )
+        annotation.set_parse_math(False)
     axes.margins(0.15)
     _name_axes(axes, x_label, y_label)
     return _png(figure, scale)
 
 
 def draw_confusion(counts: npt.NDArray[np.int64], classes: Sequence[str], *, scale: int = 1) -> bytes:
-    """Shares of each true class (row) that were taken for each class (column), as a PNG.
+    """Shares of each true class (row) that were predicted as each class (column), as a PNG.
 
     Args:
         counts: `(k, k)`, row = true class.
@@ -195,7 +197,7 @@ def check_chart_scale(scale: int) -> None:
     """
     if scale > MAX_SCALE:
         raise OutputError(
-            "scale={scale}: a chart is enlarged at most {most} times",
+            "scale={scale}: a chart can be enlarged at most {most} times",
             id="output.chart-scale",
             scale=scale,
             most=MAX_SCALE,

@@ -179,8 +179,9 @@ def resize(picture: PillowImage, usual: int, most: int, scale: int | None) -> Pi
     longest = max(picture.size)
     if scale is not None and longest * scale > MAX_ENLARGED_CELL_PX:
         raise OutputError(
-            "scale={scale}: images would be {longest:,} pixels wide or high",
+            "scale={scale}: the images would be {longest:,} pixels wide or high",
             id="output.images-scale",
+            hint="give a smaller scale",
             scale=scale,
             longest=longest * scale,
         )

@@ -102,12 +102,12 @@ def draw_overlay_sheet(
     lines = max(map(len, wrapped))
     high_px = max(plain.height for plain, _, _ in cells)
     cell = (wide + 2 * GAP_PX, 2 * high_px + 3 * GAP_PX + lines * line)
-    shown = min(columns, len(cells))
-    rows = math.ceil(len(cells) / shown)
-    sheet = Image.new("RGB", (shown * cell[0], rows * cell[1]), _PAPER)
+    columns_used = min(columns, len(cells))
+    rows = math.ceil(len(cells) / columns_used)
+    sheet = Image.new("RGB", (columns_used * cell[0], rows * cell[1]), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for number, ((plain, warm, _), texts) in enumerate(zip(cells, wrapped, strict=True)):
-        top, left = (number // shown) * cell[1] + GAP_PX, (number % shown) * cell[0] + GAP_PX
+        top, left = (number // columns_used) * cell[1] + GAP_PX, (number % columns_used) * cell[0] + GAP_PX
         sheet.paste(plain, (left, top))
         sheet.paste(warm, (left, top + plain.height + GAP_PX // 2))
         start = top + 2 * plain.height + GAP_PX

@@ -87,13 +87,13 @@ class Report:
             self._add(section, f'<p class="note">{for_html(note)}</p>')
 
     def picture(self, section: str, png: bytes, caption: str, alt: str) -> None:
-        """A PNG, shown at the size its resolution asks for (192 dpi: half its pixels), at most page-wide.
+        """A PNG, shown at the size of its resolution (192 dpi: half its pixels), at most page-wide.
 
         Args:
             section: where it belongs.
             png: the file's bytes; they are embedded.
             caption: shown below.
-            alt: what is to be seen, for those who cannot see it.
+            alt: describes the picture to those who cannot see it.
 
         Raises:
             DataError: the bytes are not a PNG.
@@ -165,8 +165,10 @@ class Report:
 
 
 def _numeric(cells: Sequence[Cell]) -> bool:
-    given = [cell for cell in cells if cell is not None]
-    return bool(given) and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in given)
+    filled_cells = [cell for cell in cells if cell is not None]
+    return bool(filled_cells) and all(
+        isinstance(cell, int | float) and not isinstance(cell, bool) for cell in filled_cells
+    )
 
 
 def _alignment(right: bool) -> str:
@@ -221,7 +223,7 @@ def code_map_page(
     title: str,
     note: str,
 ) -> str:
-    """The whole page: thumbnails as one embedded sheet, points and names as JSON, a script of its own.
+    """The whole page: thumbnails as one embedded sheet, points and names as JSON, its own script.
 
     Args:
         points: `(N, 2)` in [0, 1], up is up.

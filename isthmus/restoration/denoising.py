@@ -96,7 +96,7 @@ def check_sigma(sigma: float | None) -> None:
     """
     if sigma is not None and not (math.isfinite(sigma) and 0 <= sigma <= MAX_SIGMA):
         raise UsageError(
-            "sigma={sigma}: the standard deviation of the noise lies from 0 to {most:g}",
+            "sigma={sigma}: the standard deviation of the noise must be from 0 to {most:g}",
             id="denoise.sigma",
             sigma=sigma,
             most=MAX_SIGMA,
@@ -109,7 +109,7 @@ def check_strength(strength: float) -> None:
     """
     if not 0 <= strength <= 1:
         raise UsageError(
-            "strength={strength}: the share of the effect lies from 0 to 1",
+            "strength={strength}: expected a number from 0 to 1",
             id="restoration.strength",
             strength=strength,
         )

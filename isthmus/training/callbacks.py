@@ -103,7 +103,7 @@ def check_callbacks(callbacks: Sequence[Callback]) -> tuple[Callback, ...]:
     for callback in callbacks:
         if not any(callable(getattr(callback, name, None)) for name in EVENT_NAMES):
             raise UsageError(
-                "a callback has a method {methods} or {last_method}; {type} has none",
+                "a callback needs a method {methods} or {last_method}; {type} has none",
                 id="training.callback",
                 methods=", ".join(EVENT_NAMES[:-1]),
                 last_method=EVENT_NAMES[-1],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isthmus.errors import UsageError
+from isthmus.errors import Hint, UsageError
 from isthmus.images.sample_range import Range, check_range
 
 _MAY_BE_NONE = ("limit", "steps", "epochs", "minutes", "private", "delta", "clip_norm", "noise_seed")
@@ -99,7 +99,7 @@ class TrainConfig:
         lengths = [n for n in LENGTHS if getattr(self, n) is not None]
         if len(lengths) > 1:
             raise UsageError(
-                "give one length, not {names}", id="training.two-lengths", names=" and ".join(lengths)
+                "give only one length, not {names}", id="training.two-lengths", names=" and ".join(lengths)
             )
         self._convert_numbers()
         for name in ("names_from", "groups", "cache"):
@@ -108,22 +108,24 @@ class TrainConfig:
         for name in lengths:
             if not 0 < getattr(self, name) < 1e9:
                 raise UsageError(
-                    "{name}={value} is not a length of training",
+                    "{name}={value}: the length of a training must be a number above 0",
                     id="training.length",
                     name=name,
                     value=getattr(self, name),
                 )
         if not 0 <= self.validation < 1:
             raise UsageError(
-                "validation={validation}: the held-out share lies from 0 up to 1",
+                "validation={validation}: the share to hold out must be at least 0 and below 1",
                 id="training.validation",
                 validation=self.validation,
             )
         if not 0 <= self.seed < 2**63:
-            raise UsageError("seed={seed}: seeds lie from 0 to 2⁶³ − 1", id="training.seed", seed=self.seed)
+            raise UsageError(
+                "seed={seed}: a seed must be from 0 to 2⁶³ − 1", id="training.seed", seed=self.seed
+            )
         if self.limit is not None and self.limit < 1:
             raise UsageError(
-                "{name}={value}: a whole number from {least} on is expected",
+                "{name}={value}: expected a whole number of at least {least}",
                 id="option.count",
                 name="limit",
                 value=self.limit,
@@ -131,13 +133,13 @@ class TrainConfig:
             )
         if self.patience < 0:
             raise UsageError(
-                "patience={patience}: a number of validations, 0 for never",
+                "patience={patience}: expected a number of validations, or 0 to never stop early",
                 id="training.patience",
                 patience=self.patience,
             )
         if not self.checkpoint_seconds >= 0:
             raise UsageError(
-                "checkpoint_seconds={checkpoint_seconds}: a time in seconds",
+                "checkpoint_seconds={checkpoint_seconds}: expected a number of seconds, 0 or more",
                 id="training.checkpoint-seconds",
                 checkpoint_seconds=self.checkpoint_seconds,
             )
@@ -153,32 +155,39 @@ class TrainConfig:
             self._convert_sides(name)
         if self.size and self.crop and any(c > s for c, s in zip(self.crop, self.size, strict=True)):
             raise UsageError(
-                "a crop cannot be larger than the size that images are resized to", id="training.crop"
+                "crop is larger than size: images are resized first, then cropped", id="training.crop"
             )
 
     def _check_private(self) -> None:
         for name in ("delta", "clip_norm", "noise_seed"):
             if getattr(self, name) is not None and self.private is None:
                 raise UsageError(
-                    "{name} is a setting of a private training: give private=ε too",
+                    "{name} is an option of private training",
                     id="training.private-only",
+                    hint=Hint.add(private="EPSILON"),
                     name=name,
                 )
         if self.private is not None and not self.private > 0:
             raise UsageError(
-                "private={private}: a budget ε lies above 0", id="training.private", private=self.private
+                "private={private}: the privacy budget ε must be above 0",
+                id="training.private",
+                private=self.private,
             )
         if self.delta is not None and not 0 < self.delta < 1:
             raise UsageError(
-                "delta={delta}: δ is a chance between 0 and 1", id="training.delta", delta=self.delta
+                "delta={delta}: δ is a probability and must be between 0 and 1",
+                id="training.delta",
+                delta=self.delta,
             )
         if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
             raise UsageError(
-                "clip_norm={clip_norm}: a norm above 0", id="training.clip-norm", clip_norm=self.clip_norm
+                "clip_norm={clip_norm}: the norm must be finite and above 0",
+                id="training.clip-norm",
+                clip_norm=self.clip_norm,
             )
         if self.noise_seed is not None and not 0 <= self.noise_seed < 2**63:
             raise UsageError(
-                "noise_seed={noise_seed}: seeds lie from 0 to 2⁶³ − 1",
+                "noise_seed={noise_seed}: a seed must be from 0 to 2⁶³ − 1",
                 id="training.noise-seed",
                 noise_seed=self.noise_seed,
             )
@@ -222,7 +231,7 @@ class TrainConfig:
             ) from None
         if not (1 <= height <= 16384 and 1 <= width <= 16384):
             raise UsageError(
-                "{name}={height}x{width}: sides lie from 1 to 16384",
+                "{name}={height}x{width}: each side must be from 1 to 16384",
                 id="training.size-range",
                 name=name,
                 height=height,

@@ -55,7 +55,7 @@ def plan_crops(images: ImageSet, recipe: Recipe, config: TrainConfig) -> CropPla
         code = recipe.backbone.default_code(is_small=small, restores=recipe.corruption.wants_fine_code)
         recipe = replace(recipe, code=code)
         why = (
-            Message("images this small are coded whole", id="choice.code-small-images")
+            Message("the default for images this small", id="choice.code-small-images")
             if small
             else Message("a grid code works at any image size", id="choice.code-grid")
         )
@@ -91,7 +91,7 @@ def _size_examples(
     if images.shape is not None and max(largest) <= (CROP_SIDE_PX if is_grid else SMALL_SIDE_PX):
         return None, largest, False
     if max(largest) < 1:
-        raise DataError("there is no pixel to train on", id="training.no-pixels")
+        raise DataError("the images to train on have no pixels", id="training.no-pixels")
     why = (
         "sizes differ"
         if images.shape is None

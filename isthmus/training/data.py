@@ -40,7 +40,7 @@ def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
     if outputs == 0:
         if corruption.is_paired:
             raise UsageError(
-                "recipe {recipe} learns from pairs: give the images that inputs should become",
+                "recipe {recipe} learns from pairs: each image needs a target",
                 id="pairs.needed",
                 hint=Hint.add(target="DIR"),
                 recipe=recipe.name,
@@ -49,7 +49,7 @@ def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
     if corruption.is_paired:
         if corruption.target_channels not in (None, outputs):
             raise UsageError(
-                "corruption.outputs={target_channels}, and the targets have {outputs} channels",
+                "corruption.outputs={target_channels}, but the targets have {outputs} channels",
                 id="pairs.target-channels",
                 target_channels=corruption.target_channels,
                 outputs=outputs,
@@ -57,8 +57,8 @@ def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
         return recipe.with_settings({"corruption.outputs": outputs})
     if not corruption.is_identity:
         raise UsageError(
-            "recipe {recipe} makes its inputs itself (corruption {corruption}): for pairs choose "
-            "{default_recipe}, or a recipe without a corruption",
+            "recipe {recipe} makes its inputs itself (corruption {corruption}): train on "
+            "pairs with {default_recipe}, or with another recipe without a corruption",
             id="pairs.corruption",
             recipe=recipe.name,
             corruption=corruption.kind,
@@ -103,7 +103,7 @@ def read_training_data(
     own = parts.train.fingerprint() if group.count > 1 else ""
     if own != group.broadcast(own):
         raise DataError(
-            "{source} holds other images here than for process 0",
+            "{source} holds other images for this process than for process 0",
             id="training.processes-differ",
             source=parts.train.source,
         )
@@ -116,7 +116,8 @@ def check_same_data(images: ImageSet, fingerprint: str | None, source: str, fiel
     """
     if images.fingerprint() != fingerprint:
         raise UsageError(
-            "{source} is not the data this training began with ({expected}): resume needs the same {field}",
+            "{source} is not the data that this training began with ({expected}): to resume, "
+            "give the same {field}",
             id="training.resume-data",
             source=images.source,
             expected=source,
@@ -130,7 +131,11 @@ def _read_parts(data: Any, val: Any, recipe: Recipe, config: TrainConfig) -> tup
     images = read(data, size=config.size, cache=config.cache, range=None if is_mapped else config.range)
     recipe = settle_pairs(recipe, images)
     if images.target_channels and val is not None:
-        raise UsageError("pairs are validated on a held-out part of them: leave val away", id="pairs.val")
+        raise UsageError(
+            "training on pairs takes no val: part of the pairs is held out instead",
+            id="pairs.val",
+            hint="leave out val",
+        )
     inventory = None
     if config.names_from is not None or config.limit is not None:
         inventory = inventory_of([images])
@@ -155,7 +160,7 @@ def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> 
     holds_out = val is None and config.validation > 0 and config.private is None
     if config.groups is not None and not holds_out:
         raise UsageError(
-            "groups has no effect where no part of the images is held out", id="training.groups-without-split"
+            "groups has no effect: no images are held out for validation", id="training.groups-without-split"
         )
     if val is not None:
         val = read(val, cache=config.cache, range=config.range)
@@ -176,7 +181,7 @@ def _conform_validation(val: ImageSet, images: ImageSet, crops: CropPlan) -> Ima
     val = conform(val, size=size, channels=channels)
     if val.channels != images.channels:
         raise DataError(
-            "{source} has {channels}, the images to train on have {expected}",
+            "{source} has {channels}, but the images to train on have {expected}",
             id="training.validation-channels",
             source=val.source,
             channels=format_count(val.channels, "channel"),

@@ -71,8 +71,8 @@ class DataParallel(GradientStrategy):
         check_distributed(recipe)
         if any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
             raise UsageError(
-                "batch normalisation takes its statistics from one process's part of a batch: with "
-                "several processes it would not be the network that was asked for",
+                "a recipe with batch normalisation cannot train in several processes: its "
+                "statistics would come from one process's part of each batch",
                 id="training.batch-norm-processes",
                 hint=Hint.add(settings="backbone.norm=none"),
             )
@@ -124,7 +124,7 @@ def check_distributed(recipe: Recipe) -> None:
     for point in recipe.points:
         if not point.may_distribute:
             raise CapabilityError(
-                "this recipe cannot train in several processes: {axis} '{kind}' does not state "
+                "this recipe cannot train in several processes: {axis} '{kind}' does not declare "
                 "may_distribute",
                 id="training.not-distributed",
                 axis=point.axis,
@@ -134,7 +134,7 @@ def check_distributed(recipe: Recipe) -> None:
         if not term.is_per_image:
             raise CapabilityError(
                 "this recipe cannot train in several processes: image term '{name}' does not "
-                "state that it judges each image by itself",
+                "declare that it is computed for each image separately",
                 id="training.term-not-distributed",
                 name=term.name,
             )

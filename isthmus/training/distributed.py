@@ -247,7 +247,7 @@ def join_processes() -> Iterator[ProcessGroup]:
         return
     if not dist.is_available() or not dist.is_gloo_available():
         raise UsageError(
-            "this PyTorch was built without gloo: it trains in one process only", id="training.no-gloo"
+            "this PyTorch was built without gloo: it can train in one process only", id="training.no-gloo"
         )
     number = int(os.environ["RANK"])
     local = int(os.environ.get("LOCAL_RANK", number))

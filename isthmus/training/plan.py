@@ -256,8 +256,8 @@ def with_minutes(
     epochs = float(f"{steps * plan.batch / len(data.train):.3g}")
     text = format_count(plan.minutes, "minute") + ("" if config.minutes is not None else " (minutes, epochs)")
     note = Message(
-        "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; how many there will be follows "
-        "from the time that they take",
+        "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; the real "
+        "number depends on how long each step takes",
         id="choice.minutes",
         length=text,
         verb=choose_word(plan.minutes, "is", "are"),
@@ -300,7 +300,8 @@ def _describe_held_out(data: TrainingData, config: TrainConfig) -> list[str]:
     if config.private is not None:
         return [
             Message(
-                "no image of DATA is held out: a choice by it would reveal it; the last weights are kept",
+                "no image of DATA is held out: to choose weights by it would reveal something "
+                "about it; the last weights are kept",
                 id="choice.private-not-held-out",
             )
         ]

@@ -91,7 +91,7 @@ def plan_privacy(config: TrainConfig, *, count: int, batch: int, steps: int) -> 
     delta = 1 / (10 * count) if config.delta is None else config.delta
     if delta >= 1 / count:
         raise UsageError(
-            "delta {delta:g} would allow one of {images} to be revealed: choose less than 1/{count}",
+            "delta {delta:g} would allow one of {images} to be revealed: it must be below 1/{count}",
             id="training.delta-too-large",
             delta=delta,
             images=format_count(count, "image"),
@@ -164,7 +164,7 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> Iterator[Refu
         if not term.is_per_image:
             yield Refusal(
                 Message(
-                    "image term '{name}' does not state that it judges each image by itself",
+                    "image term '{name}' does not declare that it is computed for each image separately",
                     id="private.image-term",
                     name=term.name,
                 )
@@ -184,7 +184,7 @@ def _refusals(recipe: Recipe, *, balance: bool, processes: int) -> Iterator[Refu
 def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     if not 0 < epsilon <= _MOST:
         raise UsageError(
-            "private={epsilon:g}: a budget ε lies above 0 and at most {most:g}",
+            "private={epsilon:g}: the privacy budget ε must be above 0 and at most {most:g}",
             id="training.private-range",
             epsilon=epsilon,
             most=_MOST,
@@ -207,7 +207,7 @@ def _noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
         multiplier = None
     if multiplier is None:
         raise UsageError(
-            "no noise brings {steps} down to ε {epsilon:g} at δ {delta:g}: take fewer steps",
+            "no noise gives ε {epsilon:g} at δ {delta:g} after {steps}: take fewer steps",
             id="training.no-noise-enough",
             steps=format_count(steps, "step"),
             epsilon=epsilon,

@@ -223,7 +223,7 @@ def _can_vectorise(learner: Learner, images: Tensor, labels: Tensor | None) -> b
     for name, buffer in probe.module.named_buffers():
         if not torch.equal(buffer, before[name]):
             raise CapabilityError(
-                "not privately: the network stores statistics of images ({name})",
+                "this network cannot train privately: it stores statistics of images ({name})",
                 id="training.statistics-not-private",
                 name=name,
             )

@@ -132,8 +132,8 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
             return trainer, record
     if plan.privacy is not None:
         raise UsageError(
-            "resume with another length ({name}): the noise of a private training is calibrated to "
-            "its {steps}",
+            "cannot resume with another length ({name}): the noise of a private training is "
+            "calibrated to its {steps}",
             id="training.resume-private-length",
             name=name,
             steps=format_count(plan.steps, "step"),
@@ -150,7 +150,7 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
         return trainer, record
     if steps <= state.step:
         raise UsageError(
-            "resume with {name}={value:g}: the training has taken {steps} already",
+            "cannot resume with {name}={value:g}: the training has already taken {steps}",
             id="training.resume-shorter",
             name=name,
             value=value,
@@ -179,7 +179,7 @@ def _extend_budget(trainer: Trainer, seconds: float) -> None:
     assert budget is not None
     if seconds <= budget.used:
         raise UsageError(
-            "resume with minutes={seconds:g}: the training has taken {used:.3g} already",
+            "cannot resume with minutes={seconds:g}: the training has already taken {used:.3g}",
             id="training.resume-minutes",
             seconds=seconds / 60,
             used=budget.used / 60,
@@ -220,8 +220,8 @@ def _compare_recipes(asked: Recipe, began: Recipe) -> None:
 
 def _differs(field: str, value: object, began: object) -> UsageError:
     return UsageError(
-        "resume with {field}={value}: the unfinished training began with {began}; only a longer "
-        "length may be given",
+        "cannot resume with {field}={value}: the unfinished training began with {began}, "
+        "and only a longer length may be given",
         id="training.resume-field",
         field=field,
         value=value,

@@ -126,7 +126,7 @@ def _claim_output(
         with exclusive(out):  # one that still runs is said to run, not to be unfinished
             pass
         raise OutputError(
-            "an unfinished training of {out} lies beside it (force begins again)",
+            "there is an unfinished training of {out}: resume it, or start again with force",
             id="training.unfinished",
             hint=Hint.add(resume=True),
             out=out,

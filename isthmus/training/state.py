@@ -199,7 +199,7 @@ def load(path: str | Path) -> Checkpoint:
         raise ModelFileError("there is no unfinished training at {path}", id="training.no-state", path=path)
     tensors, metadata = read_file(path, kind="training state")
     if _KEY not in metadata:
-        raise ModelFileError("{path} is not the state of a training", id="training.not-a-state", path=path)
+        raise ModelFileError("{path} is not a saved training", id="training.not-a-state", path=path)
     try:
         facts = parse_json(metadata[_KEY], finite=False)  # a loss may be NaN
     except (ValueError, TypeError):

@@ -99,7 +99,7 @@ class Trainer:
         self.callbacks, self.listener, self.examine = tuple(callbacks), listener, examine
         if plan.batch < 2 and any(isinstance(m, _BatchNorm) for m in learner.module.modules()):
             raise UsageError(
-                "batch normalisation needs at least two images a step",
+                "batch normalisation needs at least two images per step",
                 id="training.batch-norm-images",
                 hint=Hint.add(settings="backbone.norm=none"),
             )

@@ -198,7 +198,7 @@ def resume_training(
         here = torch.get_num_threads()
         plan = plan.with_notes(
             Message(
-                "began with {threads} and goes on with {here}: the last digits may differ",
+                "began with {threads} and continues with {here}: the last digits may differ",
                 id="choice.threads-changed",
                 threads=format_count(record.threads, "thread"),
                 here=here,

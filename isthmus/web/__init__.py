@@ -2,9 +2,9 @@
 
 serving.py         `serve`, the use itself
 application.py     the addresses of the server
-safety.py          who may ask: hosts, origins, the token, sizes
+safety.py          who may send requests: hosts, origins, the token, sizes
 page.py            what the views share: models, images, pictures, jobs
-views/             one module per view: what the browser asks for, answered by `isthmus.api`
+views/             one module per view: requests of the browser, answered by `isthmus.api`
 static/            the page itself; texts/ holds all its words, a file for each language
 
 It imports of this package only `isthmus.api` and what messages need.

@@ -7,7 +7,7 @@ GET  /api/data                  images and folders under DATA
 POST /api/files?name=…          an image or compressed file for the views; its bytes are the body
 GET  /api/files/ID              a picture, or something to save
 GET  /api/data-file?name=…      an image of DATA as PNG
-POST /api/do/ACTION             work of a view; 200 with its result, or 202 with a job that goes on
+POST /api/do/ACTION             work of a view; 200 with its result, or 202 with a job that continues
 GET, DELETE /api/jobs/ID        how far it is; cancel it
 """
 
@@ -105,7 +105,9 @@ def create_application(page: Page, access: Access) -> SafetyLayer:
     def about() -> dict[str, Any]:
         return {
             "version": __version__,
-            "models": [{"name": one.name, "source": one.source, **one.facts} for one in page.models()],
+            "models": [
+                {"name": model.name, "source": model.source, **model.facts} for model in page.models()
+            ],
             "data": page.data.root is not None,
             "max_bytes": access.max_body_bytes,
             "max_pixels": page.max_pixels,
@@ -113,8 +115,8 @@ def create_application(page: Page, access: Access) -> SafetyLayer:
 
     @app.get("/api/data")
     def list_data(folder: str = "") -> dict[str, Any]:
-        found = page.data.list(folder)
-        return {"images": found.images, "folders": found.folders, "count": found.count}
+        listing = page.data.list(folder)
+        return {"images": listing.images, "folders": listing.folders, "count": listing.count}
 
     @app.get("/api/data-file")
     def data_file(name: str, small: bool = False) -> Response:
@@ -134,19 +136,19 @@ def create_application(page: Page, access: Access) -> SafetyLayer:
 
     @app.get("/api/files/{key}")
     def download(key: str, save: bool = False) -> Response:
-        found = page.files.get(key)
+        file = page.files.get(key)
         headers = {"cache-control": "private, max-age=3600"}
-        media_type = found.media_type
+        media_type = file.media_type
         if save or not media_type.startswith("image/"):  # nothing that a visitor sent is shown as a page
-            headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(found.name)}"
-        return Response(found.content, media_type=media_type, headers=headers)
+            headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.name)}"
+        return Response(file.content, media_type=media_type, headers=headers)
 
     @app.post("/api/do/{action}")
     async def do(action: str, request: Request) -> JSONResponse:
         values = Values(await _read_object(request))
         if (function := ACTIONS.get(action)) is None:
             raise UsageError("there is no action '{name}'", id="page.no-action", name=action)
-        job = page.jobs.submit(lambda own: function(page, values, own))
+        job = page.jobs.submit(lambda running: function(page, values, running))
         await asyncio.to_thread(job.finished.wait, _SECONDS_BEFORE_JOB)
         return _answer(page, job)
 
@@ -176,13 +178,13 @@ async def _read_object(request: Request) -> dict[str, Any]:
     if len(body) > MAX_JSON_BYTES:
         raise RequestTooLargeError("the request is too large", id="page.request-too-large")
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise UsageError("requests are JSON (content-type application/json)", id="page.no-json")
+        raise UsageError("a request must be JSON (content-type application/json)", id="page.no-json")
     try:
         values = json.loads(body)
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
-        raise UsageError("the request is no JSON object", id="page.no-object")
+        raise UsageError("a request must be a JSON object", id="page.no-object")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Compress: an image as a `.isth` file of any quality, and what other coders make of as many bytes."""
+"""Compress: an image as a `.isth` file of any quality, and files of other coders of the same size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compress(page: Page, request: Request, job: Job) -> dict[str, Any]:
     from isthmus.api.picture_views import amplify_difference, measure_pair
 
     model = page.model(request.text("model"))
-    quality = request.whole("quality", 50, low=1, high=100)
+    quality = request.integer("quality", 50, low=1, high=100)
     picture = page.picture(request.text("image"))
     with job.task("compressing", 2) as task:
         content = compress_image(picture, model=model, quality=quality)
@@ -45,19 +45,19 @@ def compare_coders(page: Page, request: Request, job: Job) -> dict[str, Any]:
     """The same image by another coder, of at most as many bytes."""
     from isthmus.api.picture_views import CoderKind, amplify_difference, encode_within
 
-    coders: dict[str, CoderKind] = {one: one for one in get_args(CoderKind)}
-    coder = coders[request.text("coder", known=tuple(coders))]
-    most = request.whole("bytes", low=1, high=10**9)
+    coders: dict[str, CoderKind] = {kind: kind for kind in get_args(CoderKind)}
+    coder = coders[request.text("coder", choices=tuple(coders))]
+    most = request.integer("bytes", low=1, high=10**9)
     picture = page.picture(request.text("image"))
     with job.task("comparing", 0):
-        found = encode_within(picture, coder, most)
+        coded = encode_within(picture, coder, most)
     return {
         "coder": coder,
-        "bytes": found.bytes,
-        "quality": found.quality,
-        "psnr": found.psnr,
-        "after": page.show(found.pixels, f"{coder}.png"),
-        "error": page.show(amplify_difference(found.pixels, picture, 8.0), f"{coder}-error.png"),
+        "bytes": coded.bytes,
+        "quality": coded.quality,
+        "psnr": coded.psnr,
+        "after": page.show(coded.pixels, f"{coder}.png"),
+        "error": page.show(amplify_difference(coded.pixels, picture, 8.0), f"{coder}-error.png"),
     }
 
 

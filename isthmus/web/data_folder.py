@@ -26,27 +26,28 @@ class DataFolder:
     """The images under one folder, by their path in it with `/`.
 
     Args:
-        root: the folder; None is a page without images of its own.
+        root: the folder; None for a page without a folder.
     """
 
     def __init__(self, root: str | os.PathLike[str] | None) -> None:
         self.root = None if root is None else Path(root).resolve()
         if self.root is not None and not self.root.is_dir():
             raise UsageError(
-                "{path}: the page shows images of a folder, and this is none",
+                "{path} is not a folder of images",
                 id="page.no-folder",
+                hint="start it with --data DIR",
                 path=os.fspath(root or ""),
             )
 
     def resolve(self, name: str, *, folder: bool = False) -> Path:
-        """The path of a file (or of a folder whose files all lie within) under the root.
+        """The path of a file (or of a folder all of whose files are) under the root.
 
         Raises:
             UsageError: there is none of this name here.
         """
         if self.root is None:
             raise UsageError(
-                "the page was started without a folder of images",
+                "the server was started without a folder of images",
                 id="page.no-data",
                 hint="start it with --data DIR",
             )
@@ -67,7 +68,7 @@ class DataFolder:
             except (OSError, RuntimeError, ValueError):
                 sound = False
         if not sound or not (real.is_dir() if folder else real.is_file()):
-            raise UsageError("{name}: not in the folder of the page", id="page.not-in-data", name=name)
+            raise UsageError("{name} is not an image of this folder", id="page.not-in-data", name=name)
         return real
 
     def _check_links(self, folder: Path, name: str) -> None:
@@ -76,11 +77,11 @@ class DataFolder:
         """
         assert self.root is not None
         for place, folders, files in os.walk(folder):
-            for one in (*folders, *files):
-                path = Path(place, one)
+            for entry in (*folders, *files):
+                path = Path(place, entry)
                 if path.is_symlink() and self.root not in path.resolve().parents:
                     raise UsageError(
-                        "{name}: the link {link} leads out of the folder of the page",
+                        "{name}: the link {link} leads out of the folder of images",
                         id="page.link-out",
                         name=name,
                         link=path.relative_to(self.root).as_posix(),
@@ -99,17 +100,17 @@ class DataFolder:
         folders: list[str] = []
         count = 0
         for place, inner, files in os.walk(folder):
-            inner[:] = sorted(one for one in inner if not one.startswith("."))
-            here = Path(place).relative_to(self.root).as_posix()
-            prefix = "" if here == "." else f"{here}/"
+            inner[:] = sorted(entry for entry in inner if not entry.startswith("."))
+            relative = Path(place).relative_to(self.root).as_posix()
+            prefix = "" if relative == "." else f"{relative}/"
             if len(folders) < MAX_LISTED_FOLDERS:
-                folders += [prefix + one for one in inner if not Path(place, one).is_symlink()]
-            for one in sorted(files):
-                if one.startswith(".") or Path(one).suffix.lower() not in IMAGE_SUFFIXES:
+                folders += [prefix + entry for entry in inner if not Path(place, entry).is_symlink()]
+            for entry in sorted(files):
+                if entry.startswith(".") or Path(entry).suffix.lower() not in IMAGE_SUFFIXES:
                     continue
-                if Path(place, one).is_symlink() and self.root not in Path(place, one).resolve().parents:
+                if Path(place, entry).is_symlink() and self.root not in Path(place, entry).resolve().parents:
                     continue
                 count += 1
                 if len(images) < MAX_LISTED_FILES:
-                    images.append(prefix + one)
+                    images.append(prefix + entry)
         return FolderListing(tuple(images), tuple(folders[:MAX_LISTED_FOLDERS]), count)

@@ -23,10 +23,10 @@ def open_space(page: Page, request: Request, job: Job) -> dict[str, Any]:
     return {
         "names": [_reference(request.text("folder", ""), name) for name in space.names],
         "labels": space.labels,
-        "points": [[round(float(one), 4) for one in row] for row in space.coordinates[:, :2]],
-        "coordinates": [[round(float(one), 3) for one in row] for row in space.coordinates],
-        "explained": [float(one) for one in space.explained],
-        "numbers": [float(one) for one in numbers[:MAX_NUMBER_SLIDERS]],
+        "points": [[round(float(number), 4) for number in row] for row in space.coordinates[:, :2]],
+        "coordinates": [[round(float(number), 3) for number in row] for row in space.coordinates],
+        "explained": [float(number) for number in space.explained],
+        "numbers": [float(number) for number in numbers[:MAX_NUMBER_SLIDERS]],
         "picture": page.show(space.decode([])),
     }
 
@@ -34,7 +34,7 @@ def open_space(page: Page, request: Request, job: Job) -> dict[str, Any]:
 def decode(page: Page, request: Request, job: Job) -> dict[str, Any]:
     """The image at a point: moves along directions, or single numbers, from an image or the mean."""
     space = _space(page, request, job)
-    start = request.whole("start", low=0, high=len(space.names) - 1) if request.has("start") else None
+    start = request.integer("start", low=0, high=len(space.names) - 1) if request.has("start") else None
     if request.has("numbers"):
         changes = dict(enumerate(request.numbers("numbers", most=MAX_NUMBER_SLIDERS)))
         return {"picture": page.show(space.decode_numbers(changes, start=start), "decoded.png")}
@@ -49,7 +49,7 @@ def walk(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
     model = page.model(request.text("model"))
     ends = [fit_picture(model, page.picture(request.text(name)))[0] for name in ("first", "second")]
-    frames = request.whole("frames", 13, low=2, high=33)
+    frames = request.integer("frames", 13, low=2, high=33)
     with job.task("walking", 0):
         result = interpolate(model, ends, frames=frames)
     return {"pictures": [page.show(result.image(index), "walk.png") for index in range(result.count)]}
@@ -60,16 +60,16 @@ def draw(page: Page, request: Request, job: Job) -> dict[str, Any]:
     from isthmus.api.sampling import generate
 
     model = page.model(request.text("model"))
-    if not any(one.startswith("prior") for one in model.attachments):
+    if not any(name.startswith("prior") for name in model.attachments):
         _fit_prior(page, model, request.text("folder", ""), job)
     label = request.text("label") if request.has("label") else None
     result = generate(
         model,
-        request.whole("count", 16, low=1, high=64),
+        request.integer("count", 16, low=1, high=64),
         label=label,
         temperature=request.number("temperature", 1.0, low=0, high=3),
         guidance=request.number("guidance", 1.0, low=0, high=10),
-        seed=request.whole("seed", 0, low=0, high=2**31),
+        seed=request.integer("seed", 0, low=0, high=2**31),
         progress=job,
     )
     return {
@@ -98,12 +98,12 @@ def _space(page: Page, request: Request, job: Job) -> Any:
     name, folder = request.text("model"), request.text("folder", "")
     model = page.model(name)
     key = ("space", name, folder)
-    found = page.kept(key)
-    if found is not None and found[0] is model:
-        return found[1]
+    stored = page.recall(key)
+    if stored is not None and stored[0] is model:
+        return stored[1]
     place = page.data.resolve(folder, folder=True)
     space = open_code_space(model, place, limit=MAX_MAP_IMAGES, progress=job)
-    page.keep(key, (model, space))
+    page.remember(key, (model, space))
     return space
 
 

@@ -21,8 +21,8 @@ def index(page: Page, request: Request, job: Job) -> dict[str, Any]:
     first = next(iter(page.data.list(folder).images), None)
     if first is None:
         raise UsageError("there are no images in this folder", id="page.no-images")
-    found = _search(page, request, page.data.resolve(first), 1, job)
-    return {"images": found.images, "added": found.added, "removed": found.removed}
+    result = _search(page, request, page.data.resolve(first), 1, job)
+    return {"images": result.images, "added": result.added, "removed": result.removed}
 
 
 def find_nearest(page: Page, request: Request, job: Job) -> dict[str, Any]:
@@ -31,15 +31,15 @@ def find_nearest(page: Page, request: Request, job: Job) -> dict[str, Any]:
 
     query = page.image(request.text("image"))
     read_picture(query, max_pixels=page.max_pixels)  # refuses what is too large or no image
-    count = request.whole("count", 12, low=1, high=100)
-    found = _search(page, request, query, count, job)
+    count = request.integer("count", 12, low=1, high=100)
+    result = _search(page, request, query, count, job)
     folder = request.text("folder", "")
     return {
-        "images": found.images,
-        "added": found.added,
+        "images": result.images,
+        "added": result.added,
         "matches": [
-            {"image": _reference(folder, one.name), "name": one.name, "value": one.value}
-            for one in found.matches[0]
+            {"image": _reference(folder, match.name), "name": match.name, "value": match.value}
+            for match in result.matches[0]
         ],
     }
 
@@ -49,7 +49,7 @@ def find_duplicates(page: Page, request: Request, job: Job) -> dict[str, Any]:
     from isthmus.api.data_audit import audit
 
     folder = request.text("folder", "")
-    found = audit(page.data.resolve(folder, folder=True), progress=job)
+    result = audit(page.data.resolve(folder, folder=True), progress=job)
     pairs = [
         {
             "first": _reference(folder, pair.first),
@@ -58,13 +58,13 @@ def find_duplicates(page: Page, request: Request, job: Job) -> dict[str, Any]:
             "mirrored": pair.mirrored,
             "error": pair.error,
         }
-        for pair in found.duplicates.pairs[:MAX_SHOWN_PAIRS]
+        for pair in result.duplicates.pairs[:MAX_SHOWN_PAIRS]
     ]
     return {
-        "images": found.images,
+        "images": result.images,
         "pairs": pairs,
-        "count": len(found.duplicates.pairs),
-        "names": [_reference(folder, name) for name in _names(found)],
+        "count": len(result.duplicates.pairs),
+        "names": [_reference(folder, name) for name in _names(result)],
     }
 
 
@@ -76,7 +76,7 @@ def find_unusual(page: Page, request: Request, job: Job) -> dict[str, Any]:
     model = page.model(name)
     normal = page.data.resolve(request.text("normal"), folder=True) if request.has("normal") else None
     result = anomalies(model, page.data.resolve(folder, folder=True), normal=normal, progress=job)
-    key = page.keep(("unusual", name, folder, request.text("normal", "")), result)
+    key = page.remember(("unusual", name, folder, request.text("normal", "")), result)
     order = key.worst(min(result.images, MAX_SHOWN_SCORES))
     threshold = float(result.threshold)
     return {
@@ -102,12 +102,10 @@ def draw_heat(page: Page, request: Request, job: Job) -> dict[str, Any]:
     from isthmus.api.picture_views import paint_heat
 
     folder = request.text("folder", "")
-    result = page.kept(("unusual", request.text("model"), folder, request.text("normal", "")))
+    result = page.recall(("unusual", request.text("model"), folder, request.text("normal", "")))
     if result is None:
-        raise UsageError(
-            "this result is no longer held by the server", id="page.result-gone", hint="search again"
-        )
-    row = request.whole("row", low=0, high=result.images - 1)
+        raise UsageError("the server has deleted this result", id="page.result-gone", hint="search again")
+    row = request.integer("row", low=0, high=result.images - 1)
     with job.task("drawing", 0):
         heat = result.heat(row)
     picture = page.picture(_reference(folder, result.names[row]))
@@ -124,8 +122,8 @@ def _search(page: Page, request: Request, query: bytes | Path, count: int, job: 
     return search(page.model(name), place, query, count=count, index=index, progress=job)
 
 
-def _names(found: Any) -> list[str]:
-    _, rows = found.csv_rows()
+def _names(result: Any) -> list[str]:
+    _, rows = result.csv_rows()
     return [str(row[0]) for row in rows]
 
 

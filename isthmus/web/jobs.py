@@ -52,7 +52,7 @@ class Job:
     Attributes:
         label, done, total, text: how far it is, as `isthmus.progress.Task` has them.
         result: what the work gave, once it is done.
-        notes: what the library chose and left out in it, as JSON values, see `isthmus.log`.
+        notes: choices and skipped inputs of the library, as JSON values, see `isthmus.log`.
         error: why it failed.
     """
 
@@ -91,22 +91,24 @@ class Job:
             with collect_notes():
                 self.result = self.work(self)
                 self.notes = [
-                    one.to_dict() for one in (*collected_notes(), *map(_say_skipped, collected_skipped()))
+                    note.to_dict() for note in (*collected_notes(), *map(_say_skipped, collected_skipped()))
                 ]
             self.state = "done"
         except _CancelledError:
             self.state = "cancelled"
         except Exception as error:
             if not isinstance(error, IsthmusError):
-                LOGGER.log(logging.ERROR, "the page met a fault", exc_info=error)
+                LOGGER.log(logging.ERROR, "internal error of the page", exc_info=error)
             self.error = error
             self.state = "failed"
         finally:
             self.finished.set()
 
 
-def _say_skipped(one: SkippedInput) -> Message:
-    return Message("{name} was left out: {reason}", id="page.skipped", name=one.name, reason=one.reason)
+def _say_skipped(skipped: SkippedInput) -> Message:
+    return Message(
+        "{name} was skipped: {reason}", id="page.skipped", name=skipped.name, reason=skipped.reason
+    )
 
 
 class JobQueue:
@@ -137,13 +139,13 @@ class JobQueue:
                 self._waiting.put_nowait(job)
             except queue.Full:
                 raise BusyPageError(
-                    "the page is busy: {waiting} requests are waiting",
+                    "the server is busy: {waiting} requests are waiting",
                     id="page.busy",
                     hint="try again in a moment",
                     waiting=self._waiting.maxsize,
                 ) from None
             self._jobs[job.key] = job
-            finished = [key for key, one in self._jobs.items() if one.finished.is_set()]
+            finished = [key for key, job_of_key in self._jobs.items() if job_of_key.finished.is_set()]
             for key in finished[: max(0, len(finished) - _MAX_KEPT_JOBS)]:
                 del self._jobs[key]
         return job
@@ -154,7 +156,7 @@ class JobQueue:
         """
         with self._lock:
             if (job := self._jobs.get(key)) is None:
-                raise UsageError("this job is no longer known", id="page.job-gone")
+                raise UsageError("the server has no such job", id="page.job-gone")
             return job
 
     def forget(self, job: Job) -> None:

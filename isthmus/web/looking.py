@@ -17,7 +17,7 @@ def look(page: Page, request: Request, job: Job) -> dict[str, Any]:
     picture = page.picture(request.text("image"))
     with job.task("reconstructing", 0):
         view = view_image(model, picture)
-    shown: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "before": page.show(view.image, "before.png"),
         "after": page.show(view.reconstruction, "after.png"),
         "psnr": view.psnr,
@@ -27,5 +27,7 @@ def look(page: Page, request: Request, job: Job) -> dict[str, Any]:
         "resized": view.resized,
     }
     if view.image.shape == view.reconstruction.shape:
-        shown["difference"] = page.show(amplify_difference(view.reconstruction, view.image), "difference.png")
-    return shown
+        answer["difference"] = page.show(
+            amplify_difference(view.reconstruction, view.image), "difference.png"
+        )
+    return answer

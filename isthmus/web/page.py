@@ -1,4 +1,4 @@
-"""What all views share: the models, the images, the pictures they show, and the queue of work."""
+"""Shared by all views: the models, the images, the pictures, and the job queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_PIXELS = 24_000_000
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that the page offers: a path or the name of a shipped one, and what its header says."""
+    """A model that the page offers: a path or the name of a shipped one, and the facts of its header."""
 
     name: str
     source: str
@@ -60,7 +60,7 @@ class Page:
         self._given = list(models)
         self._entries: OrderedDict[str, ModelEntry] = OrderedDict()
         self._loaded: OrderedDict[str, tuple[tuple[int, int], Autoencoder]] = OrderedDict()
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._cache: OrderedDict[Any, Any] = OrderedDict()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._shipped = False
         self._lock = threading.Lock()
@@ -77,14 +77,14 @@ class Page:
 
         info = inspect_file(source)
         if not isinstance(info, ModelInfo):
-            raise UsageError("{path}: not a model", id="page.not-a-model", path=source)
+            raise UsageError("{path} is not a model file", id="page.not-a-model", path=source)
         name = Path(source).name.removesuffix(".safetensors")
         with self._lock:
-            taken = self._entries.get(name)
+            entry_of_name = self._entries.get(name)
             number = 2
-            while taken is not None and taken.source != source:
+            while entry_of_name is not None and entry_of_name.source != source:
                 name = f"{name.rstrip('0123456789').rstrip('-')}-{number}"
-                taken, number = self._entries.get(name), number + 1
+                entry_of_name, number = self._entries.get(name), number + 1
             entry = ModelEntry(name, source, _describe(info))
             self._entries[name] = entry
         return entry
@@ -100,9 +100,9 @@ class Page:
             return
         from isthmus.api.catalogue import list_models
 
-        known = set(self._entries)
+        names = set(self._entries)
         for card in list_models().models:
-            if card["name"] not in known:
+            if card["name"] not in names:
                 self.add_model(card["name"])
         self._shipped = True
 
@@ -140,7 +140,7 @@ class Page:
             self._add_shipped()
             entry = self._entries.get(name)
         if entry is None:
-            raise UsageError("the page has no model '{name}'", id="page.no-model", name=name)
+            raise UsageError("there is no model '{name}'", id="page.no-model", name=name)
         return entry.source
 
     def image(self, reference: str) -> bytes | Path:
@@ -166,7 +166,7 @@ class Page:
         try:
             return read_picture(source, max_pixels=self.max_pixels, colour=colour)
         except MemoryError:
-            raise DataError("not enough memory for this image", id="page.memory") from None
+            raise DataError("there is not enough memory for this image", id="page.memory") from None
 
     def show(self, pixels: npt.NDArray[Any], name: str = "picture.png") -> dict[str, Any]:
         """Keep a picture for the browser: its address and size."""
@@ -175,19 +175,19 @@ class Page:
         key = self.files.add(encode_picture(pixels), "image/png", name)
         return {"url": f"/api/files/{key}", "id": key, "width": pixels.shape[1], "height": pixels.shape[0]}
 
-    def keep(self, key: Any, value: Any) -> Any:
-        """Keep what a view found for the requests that follow; of all views together the last four."""
+    def remember(self, key: Any, value: Any) -> Any:
+        """Store a value of a view for later requests; the last four of all views are stored."""
         with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > 4:
-                self._kept.popitem(last=False)
+            self._cache[key] = value
+            self._cache.move_to_end(key)
+            while len(self._cache) > 4:
+                self._cache.popitem(last=False)
         return value
 
-    def kept(self, key: Any) -> Any:
-        """What `keep` kept, or None."""
+    def recall(self, key: Any) -> Any:
+        """The value that `remember` stored for `key`, or None."""
         with self._lock:
-            return self._kept.get(key)
+            return self._cache.get(key)
 
     def scratch(self) -> Path:
         """A folder for this run of the server: uploads, pictures, indices; it goes with the page."""
@@ -197,7 +197,7 @@ class Page:
             return Path(self._scratch.name)
 
     def close(self) -> None:
-        """End the queue of work, and remove what was only for this run."""
+        """Stop the job queue, and remove the files of this run."""
         self.jobs.close()
         with self._lock:
             if self._scratch is not None:
@@ -210,17 +210,17 @@ def describe_error(error: Exception) -> dict[str, Any]:
     if isinstance(error, IsthmusError):
         return error.to_dict()
     if isinstance(error, MemoryError):
-        return DataError("not enough memory for this image", id="page.memory").to_dict()
-    fault = UsageError("the page met a fault ({kind})", id="page.fault", kind=type(error).__name__)
+        return DataError("there is not enough memory for this image", id="page.memory").to_dict()
+    fault = UsageError("internal error ({kind})", id="page.fault", kind=type(error).__name__)
     return fault.to_dict()
 
 
 def _stamp(source: str) -> tuple[int, int]:
     try:
-        found = Path(source).stat()
+        status = Path(source).stat()
     except OSError:  # a shipped one
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)
 
 
 def _describe(info: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _describe(info: Any) -> dict[str, Any]:
         "grid": "@" in info.code,
         "corruption": str(_mapping(info.recipe.get("corruption")).get("kind", "none")),
         "bottleneck": str(_mapping(info.recipe.get("bottleneck")).get("kind", "")),
-        "classes": [str(one) for one in data.get("classes") or ()],
+        "classes": [str(label) for label in data.get("classes") or ()],
         "data": str(data.get("source") or ""),
         "guided": _is_guided(info.attachments),
     }

@@ -1,4 +1,4 @@
-"""Repair: take noise out of an image, and fill what a brush has painted over."""
+"""Repair: remove noise from an image, and fill pixels that were painted over."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fill(page: Page, request: Request, job: Job) -> dict[str, Any]:
     mask = page.picture(request.text("mask"), colour=False)[..., 0]
     if mask.shape != picture.shape[:2]:
         raise DataError(
-            "the mask is {mask_size} pixels and the image {size}",
+            "the mask is {mask_size} pixels and the image {size}: both must have the same size",
             id="page.mask-size",
             mask_size=_size(mask),
             size=_size(picture),

@@ -1,4 +1,4 @@
-"""What the browser asks for: one JSON object, whose values are checked before they are used."""
+"""A request of the browser: one JSON object, whose values are checked before they are used."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Request:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def text(self, name: str, default: str | None = None, *, known: Sequence[str] | None = None) -> str:
+    def text(self, name: str, default: str | None = None, *, choices: Sequence[str] | None = None) -> str:
         """A text; with `known`, one of these."""
         value = self._values.get(name, default)
-        if not isinstance(value, str) or len(value) > 4_000 or (known is not None and value not in known):
+        if not isinstance(value, str) or len(value) > 4_000 or (choices is not None and value not in choices):
             _refuse(name, value)
         return value
 
@@ -31,7 +31,7 @@ class Request:
             _refuse(name, value)
         return float(value)
 
-    def whole(self, name: str, default: int | None = None, *, low: int, high: int) -> int:
+    def integer(self, name: str, default: int | None = None, *, low: int, high: int) -> int:
         """A whole number from `low` to `high`."""
         value = self.number(name, default, low=low, high=high)
         if not value.is_integer():
@@ -42,11 +42,13 @@ class Request:
         """At most `most` finite numbers."""
         value = self._values.get(name, [])
         sound = isinstance(value, list) and len(value) <= most
-        if not sound or any(isinstance(one, bool) or not isinstance(one, int | float) for one in value):
+        if not sound or any(
+            isinstance(number, bool) or not isinstance(number, int | float) for number in value
+        ):
             _refuse(name, value)
-        if not all(math.isfinite(one) and abs(one) <= 1e6 for one in value):
+        if not all(math.isfinite(number) and abs(number) <= 1e6 for number in value):
             _refuse(name, value)
-        return [float(one) for one in value]
+        return [float(number) for number in value]
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false."""
@@ -61,6 +63,4 @@ class Request:
 
 
 def _refuse(name: str, value: object) -> NoReturn:
-    raise UsageError(
-        "{name}: {value} is not expected here", id="page.parameter", name=name, value=repr(value)[:60]
-    )
+    raise UsageError("{name}={value} is not valid", id="page.parameter", name=name, value=repr(value)[:60])

@@ -1,4 +1,4 @@
-"""Who may ask the page: only this machine by default, others with a token; no other site, nothing too large.
+"""Who may use the page: by default this machine only, others with a token; no other site, nothing too large.
 
 - A page of another site can make a browser send requests here. Every request must name a host that is this
   server (against DNS rebinding), and what comes from another site is refused (`Origin`, `Sec-Fetch-Site`).
@@ -50,7 +50,7 @@ class RequestTooLargeError(UsageError):
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask.
+    """Who may use the page.
 
     Attributes:
         host: the address that is listened on.
@@ -109,28 +109,30 @@ class SafetyLayer:
     def _check_sender(self, scope: Scope, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
         if not self._access.knows_host(host):
-            raise UsageError("'{host}' is not this server", id="page.host", host=host)
+            raise UsageError(
+                "this server does not answer to the host name '{host}'", id="page.host", host=host
+            )
         origin = headers.get("origin")
         # The browser sends "null" for pages without an origin of their own, such as frames in a sandbox.
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise UsageError("requests of other sites are refused", id="page.origin")
+            raise UsageError("requests from other sites are refused", id="page.origin")
         site = headers.get("sec-fetch-site", "none")
         opens_page = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         if site not in ("same-origin", "none") and not (opens_page and not scope["path"].startswith("/api/")):
-            raise UsageError("requests of other sites are refused", id="page.origin")
+            raise UsageError("requests from other sites are refused", id="page.origin")
 
     async def _check_token(self, scope: Scope, send: Send) -> None:
         """Take the token from the address once and keep it in a cookie; refuse all else."""
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        given = dict(query).get("token", "")
-        if scope["method"] != "GET" or not _same(given, self._access.token):
+        token = dict(query).get("token", "")
+        if scope["method"] != "GET" or not _same(token, self._access.token):
             error = UsageError(
                 "this page needs its token: open the address that the server printed", id="page.token"
             )
             await _answer(send, 401, error)
             return
-        rest = urlencode([(name, value) for name, value in query if name != "token"])
-        place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+        other_fields = urlencode([(name, value) for name, value in query if name != "token"])
+        place = "/" + scope["path"].lstrip("/") + (f"?{other_fields}" if other_fields else "")
         cookie = f"{COOKIE}={self._access.token}; HttpOnly; SameSite=Strict; Path=/"
         location = (b"location", place.encode("latin-1", "replace"))
         fields = [location, (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
@@ -152,13 +154,13 @@ def _too_large(most: int) -> RequestTooLargeError:
 
 def _counting(receive: Receive, most: int) -> Receive:
     """Bodies that come in pieces, without a length, end with an error at the limit."""
-    seen = 0
+    received_bytes = 0
 
     async def receive_counted() -> Message:
-        nonlocal seen
+        nonlocal received_bytes
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > most:
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > most:
             raise _too_large(most)
         return message
 
@@ -168,10 +170,10 @@ def _counting(receive: Receive, most: int) -> Receive:
 def _adding_headers(send: Send, path: str) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            own = {key.lower() for key, _ in message["headers"]}
+            names = {key.lower() for key, _ in message["headers"]}
             added = {"cache-control": "no-store" if path.startswith("/api/") else "no-cache", **_HEADERS}
             fields = [(key.encode(), value.encode()) for key, value in added.items()]
-            message["headers"] = [*message["headers"], *(one for one in fields if one[0] not in own)]
+            message["headers"] = [*message["headers"], *(field for field in fields if field[0] not in names)]
         await send(message)
 
     return send_with_headers
@@ -186,14 +188,14 @@ async def _answer(send: Send, status: int, error: IsthmusError) -> None:
 
 def _cookie(headers: dict[str, str]) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
         return ""
-    return "" if found is None else found.value
+    return "" if cookie is None else cookie.value
 
 
-def _same(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+def _same(text: str, token: str) -> bool:
+    return hmac.compare_digest(text.encode("utf-8", "replace"), token.encode())
 
 
 def _host_name(header: str) -> str:

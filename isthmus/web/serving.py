@@ -71,17 +71,21 @@ def serve(
     from isthmus.web.page import Page
     from isthmus.web.safety import Access, is_loopback
 
-    given = [models] if isinstance(models, (str, os.PathLike)) else list(models)
-    names = [os.fspath(one) for one in given]
+    sources = [models] if isinstance(models, (str, os.PathLike)) else list(models)
+    names = [os.fspath(source) for source in sources]
     _check("max_megabytes", max_megabytes, 1)
     _check("max_megapixels", max_megapixels, 0.01)
     if minutes is not None:
         _check("minutes", minutes, 0)
     if token is None:
         token = "" if is_loopback(host) else secrets.token_urlsafe(24)
-    elif len(token) < 8 or not token.isascii() or not all(one.isalnum() or one in "-_.~" for one in token):
+    elif (
+        len(token) < 8
+        or not token.isascii()
+        or not all(character.isalnum() or character in "-_.~" for character in token)
+    ):
         raise UsageError(
-            "a token has at least 8 letters, digits, hyphens or underscores", id="page.weak-token"
+            "a token needs at least 8 letters, digits, hyphens or underscores", id="page.weak-token"
         )
     page = Page(names, data, out, max_pixels=round(max_megapixels * 1e6))
     access = Access(host, token, max_megabytes * 1_000_000)
@@ -143,7 +147,7 @@ def _run(server: uvicorn.Server, listener: socket.socket, is_over: Callable[[], 
 
 def _listen(host: str, port: int) -> socket.socket:
     if isinstance(port, bool) or not 0 <= port <= 65535:
-        raise UsageError("port={port}: a number from 0 to 65535 is expected", id="page.port", port=port)
+        raise UsageError("port={port}: expected a number from 0 to 65535", id="page.port", port=port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol by its number: only then asyncio sends at once what is written (TCP_NODELAY). Without it
     # the body of each answer waits about 40 ms for the acknowledgement of its head.
@@ -170,14 +174,14 @@ def _cannot_listen(host: str, port: int, error: OSError) -> IsthmusError:
 
 
 def _address(host: str, port: int) -> str:
-    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    visible_host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+    return f"http://[{visible_host}]:{port}" if ":" in visible_host else f"http://{visible_host}:{port}"
 
 
 def _check(name: str, value: Any, least: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
         raise UsageError(
-            "{name}={value}: at least {least:g} is expected",
+            "{name}={value}: expected at least {least:g}",
             id="page.option",
             name=name,
             value=value,

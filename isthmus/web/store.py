@@ -36,9 +36,9 @@ class FileStore:
     """Files by an id that is made from their bytes.
 
     Args:
-        folder: gives the folder that they lie in; called when the first is added.
+        folder: returns the folder to store them in; called when the first is added.
         max_bytes: of all files together.
-        max_files: so many of them.
+        max_files: the largest number of files.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FileStore:
             except OSError as error:
                 path.unlink(missing_ok=True)
                 raise OutputError(
-                    "the server cannot keep this file: {reason}",
+                    "the server cannot store this file: {reason}",
                     id="page.disk",
                     reason=error.strerror or str(error),
                 ) from None
@@ -93,14 +93,14 @@ class FileStore:
         """
         try:
             with self._lock:
-                found = self._entries[key]
+                file = self._entries[key]
                 self._entries.move_to_end(key)
-            return StoredFile(found.path.read_bytes(), found.media_type, found.name)
+            return StoredFile(file.path.read_bytes(), file.media_type, file.name)
         except (KeyError, OSError):
             raise UsageError(
-                "this file is no longer held by the server",
+                "the server has deleted this file",
                 id="page.file-gone",
-                hint="drop the image again",
+                hint="choose the image again",
             ) from None
 
     @property

@@ -58,30 +58,32 @@ class TrainingDesk:
         return self.describe()
 
     def describe(self) -> dict[str, Any]:
-        """The state, what was asked, and the curves."""
-        asked = self._read_request()
-        if asked is None:
+        """The state, the request, and the curves."""
+        request = self._read_request()
+        if request is None:
             return {"state": "none", "recipes": _recipes()}
         events = _read_events(self._path("events.jsonl"))
         state = self._state(events)
         if state == "done":
-            self._offer(asked["out"])
-        steps = _thin([one for one in events if one["kind"] == "step"])
+            self._offer(request["out"])
+        steps = _thin([event for event in events if event["kind"] == "step"])
         last = steps[-1] if steps else None
-        findings = [one for one in events if one["kind"] == "finding"]
+        findings = [event for event in events if event["kind"] == "finding"]
         ended: dict[str, Any] = next(
-            (one for one in reversed(events) if one["kind"] in ("done", "failed", "paused")), {}
+            (event for event in reversed(events) if event["kind"] in ("done", "failed", "paused")), {}
         )
         return {
             "state": state,
             "recipes": _recipes(),
-            "name": Path(asked["out"]).name.removesuffix(".safetensors"),
-            "folder": asked["folder"],
-            "recipe": asked["options"].get("recipe"),
-            "minutes": asked["options"].get("minutes"),
+            "name": Path(request["out"]).name.removesuffix(".safetensors"),
+            "folder": request["folder"],
+            "recipe": request["options"].get("recipe"),
+            "minutes": request["options"].get("minutes"),
             "steps": steps,
-            "validations": [one for one in events if one["kind"] == "validation"],
-            "stage": next((one["label"] for one in reversed(events[-3:]) if one["kind"] == "stage"), ""),
+            "validations": [event for event in events if event["kind"] == "validation"],
+            "stage": next(
+                (event["label"] for event in reversed(events[-3:]) if event["kind"] == "stage"), ""
+            ),
             "seconds_left": _seconds_left(steps) if state == "running" else None,
             "images_per_second": None if last is None else last["images_per_second"],
             "findings": ended.get("findings") or findings,
@@ -92,19 +94,19 @@ class TrainingDesk:
     def _start(self, request: Request) -> None:
         if self._running() or self._state_now() in ("paused", "pausing"):
             raise UsageError(
-                "a training is under way or paused: one at a time",
+                "a training is already running or paused",
                 id="page.training-busy",
                 hint="finish or discard it first",
             )
         folder = request.text("folder", "")
         data = self._page.data.resolve(folder, folder=True)
-        known = [one["name"] for one in _recipes()]
-        recipe = request.text("recipe", "conv", known=known)
+        names = [recipe_facts["name"] for recipe_facts in _recipes()]
+        recipe = request.text("recipe", "conv", choices=names)
         minutes = request.number("minutes", 5, low=0.05, high=24 * 60)
         name = request.text("name", "") or data.name
         if not re.fullmatch(r"[\w][\w .-]{0,80}", name):
             raise UsageError(
-                "'{name}' cannot be a model's name: letters, digits, spaces, dots and hyphens",
+                "'{name}' is not a valid name of a model: use letters, digits, spaces, dots and hyphens",
                 id="page.model-name",
                 name=name,
             )
@@ -112,7 +114,7 @@ class TrainingDesk:
         out = self._page.out.resolve() / f"{name}.safetensors"
         if out.exists():
             raise UsageError(
-                "a model '{name}' is there already",
+                "a model '{name}' exists already",
                 id="page.model-exists",
                 hint="give another name",
                 name=name,
@@ -135,11 +137,11 @@ class TrainingDesk:
         )
 
     def _resume(self, *, finish: bool) -> None:
-        asked = self._read_request()
-        if asked is None or self._running() or self._state_now() != "paused":
+        request = self._read_request()
+        if request is None or self._running() or self._state_now() != "paused":
             raise UsageError("no training is paused", id="page.not-paused")
-        state = Path(asked["out"].removesuffix(".safetensors") + ".resume.safetensors")
-        self._launch({**asked, "resume": state.exists(), "finish": finish and state.exists()})
+        state = Path(request["out"].removesuffix(".safetensors") + ".resume.safetensors")
+        self._launch({**request, "resume": state.exists(), "finish": finish and state.exists()})
 
     def _pause(self) -> None:
         if not self._running() or self._process is None or self._process.stdin is None:
@@ -147,17 +149,17 @@ class TrainingDesk:
         _tell(self._process.stdin)
 
     def _discard(self) -> None:
-        asked = self._read_request()
-        if asked is None or self._running():
+        request = self._read_request()
+        if request is None or self._running():
             raise UsageError("no training is paused", id="page.not-paused")
-        Path(asked["out"].removesuffix(".safetensors") + ".resume.safetensors").unlink(missing_ok=True)
+        Path(request["out"].removesuffix(".safetensors") + ".resume.safetensors").unlink(missing_ok=True)
         self._path("request.json").unlink(missing_ok=True)
 
-    def _launch(self, asked: dict[str, Any]) -> None:
+    def _launch(self, request: dict[str, Any]) -> None:
         from isthmus.atomic import write_bytes
 
         path = self._path("request.json")
-        write_bytes(path, json.dumps(asked, indent=2).encode(), force=True)
+        write_bytes(path, json.dumps(request, indent=2).encode(), force=True)
         _append(self._path("events.jsonl"), {"kind": "launched", "time": time.time()})
         # Its own group: Ctrl-C at the server's terminal must not reach it twice.
         self._process = subprocess.Popen(
@@ -179,7 +181,9 @@ class TrainingDesk:
             try:
                 self._process.wait(timeout=60)
             except subprocess.TimeoutExpired:
-                raise UsageError("the training has not ended yet", id="page.training-ending") from None
+                raise UsageError(
+                    "the training is still ending", id="page.training-ending", hint="try again in a moment"
+                ) from None
 
     def _running(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -193,7 +197,7 @@ class TrainingDesk:
         if self._running():
             stdin = None if self._process is None else self._process.stdin
             return "pausing" if stdin is not None and stdin.closed else "running"
-        kinds = [one["kind"] for one in events]
+        kinds = [event["kind"] for event in events]
         last = next((kind for kind in reversed(kinds) if kind in ("done", "failed", "launched")), "")
         if last == "done":
             return "done"
@@ -202,7 +206,7 @@ class TrainingDesk:
 
     def _picture(self, events: list[dict[str, Any]]) -> str | None:
         path = self._path("preview.png")
-        if not any(one["kind"] == "picture" for one in events) or not path.exists():
+        if not any(event["kind"] == "picture" for event in events) or not path.exists():
             return None
         key = self._page.files.add(path.read_bytes(), "image/png", "preview.png")
         return f"/api/files/{key}"
@@ -217,10 +221,10 @@ class TrainingDesk:
 
     def _read_request(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(self._path("request.json").read_text("utf-8"))
+            request = json.loads(self._path("request.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) and {"out", "data", "options"} <= set(found) else None
+        return request if isinstance(request, dict) and {"out", "data", "options"} <= set(request) else None
 
 
 def _tell(stdin: IO[bytes]) -> None:
@@ -244,7 +248,7 @@ def _read_events(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         with contextlib.suppress(ValueError):
             events.append(json.loads(line))
-    return [one for one in events if isinstance(one, dict) and "kind" in one]
+    return [event for event in events if isinstance(event, dict) and "kind" in event]
 
 
 def _thin(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -265,7 +269,7 @@ def _recipes() -> list[dict[str, str]]:
     from isthmus.api.catalogue import list_recipes
 
     return [
-        {"name": one.name, "summary": one.summary}
-        for one in list_recipes().recipes
-        if one.group == "family" and one.name != "transform-pairs"
+        {"name": recipe.name, "summary": recipe.summary}
+        for recipe in list_recipes().recipes
+        if recipe.group == "family" and recipe.name != "transform-pairs"
     ]

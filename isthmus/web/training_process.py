@@ -69,7 +69,7 @@ class Reporter:
         return _PaceTask(self, label, total, start)
 
     def say_stage(self, label: str, share: float) -> None:
-        """What is done before or after the steps."""
+        """The work before or after the steps."""
         now = time.monotonic()
         if now - self._wrote_stage >= _SECONDS_BETWEEN_STEPS:
             self._wrote_stage = now
@@ -113,7 +113,7 @@ class Reporter:
 
 
 def run_training(request: dict[str, Any]) -> None:
-    """Train, or go on, as the request says, and log how it ends."""
+    """Train or continue, as requested, and log how it ends."""
     from isthmus.api.training import train
     from isthmus.api.training_results import describe_training
 
@@ -140,7 +140,7 @@ def run_training(request: dict[str, Any]) -> None:
             "done",
             steps=report.steps,
             seconds=report.seconds,
-            findings=[_describe_finding(one) for one in report.findings],
+            findings=[_describe_finding(finding) for finding in report.findings],
         )
     except Stopped as stop:
         log.write("paused", step=stop.step, steps=stop.steps)
@@ -150,7 +150,9 @@ def run_training(request: dict[str, Any]) -> None:
         log.write("failed", error=error.to_dict())
     except Exception as error:
         fault = UsageError(
-            "the training met a fault ({kind})", id="page.training-fault", kind=type(error).__name__
+            "the training ended with an internal error ({kind})",
+            id="page.training-fault",
+            kind=type(error).__name__,
         )
         log.write("failed", error=fault.to_dict())
         raise
@@ -187,7 +189,7 @@ def _preview_images(request: dict[str, Any]) -> npt.NDArray[Any] | None:
 
 
 def _listen() -> None:
-    """Wait for a line or the end of the input, then ask this process to stop as Ctrl-C does."""
+    """Wait for a line or the end of the input, then stop this process as Ctrl-C does."""
     sys.stdin.readline()
     os.kill(os.getpid(), signal.SIGINT)
 

@@ -61,9 +61,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training, in float32, instead of its own length")
     parser.add_argument("--seed", type=int, default=0, help="added to the seed of each training")
     arguments = parser.parse_args()
-    kept = {"results": HERE / "results", "models": Path("articles-models")}
+    defaults = {"results": HERE / "results", "models": Path("articles-models")}
     changed = arguments.steps is not None or arguments.seed != 0
-    if changed and any(getattr(arguments, name) == folder for name, folder in kept.items()):
+    if changed and any(getattr(arguments, name) == folder for name, folder in defaults.items()):
         parser.error(
             "--steps and --seed give other numbers: name other folders (--results, --models, --pictures)"
         )

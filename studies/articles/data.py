@@ -19,8 +19,8 @@ def mnist() -> tuple[ImageSet, ImageSet]:
 def cifar10() -> tuple[ImageSet, ImageSet]:
     """CIFAR-10's training images without 5,000 that are held out by content, and those."""
     images = isthmus.read("cifar10")
-    kept, test = hold_out(images, 0.2, seed=1)  # at most 5,000; another seed than the validation split's
-    return images.subset(kept), images.subset(test)
+    train, test = hold_out(images, 0.2, seed=1)  # at most 5,000; another seed than the validation split's
+    return images.subset(train), images.subset(test)
 
 
 def on_canvas(images: ImageSet, *, side: int, scattered: bool, seed: int) -> ImageSet:

@@ -78,7 +78,7 @@ def run(study: Study) -> None:
     codes = np.asarray(model.encode(data.stack(range(0, len(data), 3))))
     fitted = FittedGaussian.of(codes)
     noise = random.random((SAMPLES, 28, 28, 1), dtype=np.float32)
-    seen = {
+    pictures = {
         "test images": np.asarray(model.encode(real)),
         "random images": np.asarray(model.encode(noise)),
         "random codes": random.random((SAMPLES, codes.shape[1]), dtype=np.float32),
@@ -86,7 +86,7 @@ def run(study: Study) -> None:
     }
     live = codes.std(0) > 0.03 * codes.std(0).max()
     study.keep("codes", {"live_units": int(live.sum())})
-    for name, values in seen.items():
+    for name, values in pictures.items():
         made = np.asarray(model.decode(values))
         row = {
             "distance": float(np.median(fitted.distance(values))),
@@ -101,11 +101,11 @@ def run(study: Study) -> None:
         ("… and come out as", np.asarray(model.reconstruct(noise[:COLUMNS]))),
         (
             "random codes, uniform in [0, 1), decoded",
-            np.asarray(model.decode(seen["random codes"][:COLUMNS])),
+            np.asarray(model.decode(pictures["random codes"][:COLUMNS])),
         ),
         (
             "codes from a fitted Gaussian, decoded",
-            np.asarray(model.decode(seen["fitted Gaussian"][:COLUMNS])),
+            np.asarray(model.decode(pictures["fitted Gaussian"][:COLUMNS])),
         ),
         ("unseen images …", real[::100]),
         ("… through 32 numbers", np.asarray(model.reconstruct(real[::100]))),

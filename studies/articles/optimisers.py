@@ -20,8 +20,8 @@ def run(study: Study) -> None:
     recipe = isthmus.recipe("article-004")
 
     def trained(name: str, settings: list[str], epochs: float) -> isthmus.Autoencoder:
-        asked = recipe.with_settings(settings)
-        return study.model(name, data, test, asked, precision="float32", history=True, epochs=epochs)
+        chosen_recipe = recipe.with_settings(settings)
+        return study.model(name, data, test, chosen_recipe, precision="float32", history=True, epochs=epochs)
 
     trained("article-004", [], EPOCHS)
     for kind, rates in TRIED.items():

@@ -29,13 +29,13 @@ def run(study: Study) -> None:
     shown = test.stack(range(0, len(test), len(test) // COLUMNS))[:COLUMNS]
     rows = [("unseen images", shown)]
     for weight in SWEPT:
-        asked = recipe.with_settings([f"bottleneck.weight={weight}"])
-        name = "article-002" if asked == recipe else f"λ {weight:g}"
-        swept = study.model(name, data, test, asked, epochs=EPOCHS, precision="bfloat16")
+        chosen_recipe = recipe.with_settings([f"bottleneck.weight={weight}"])
+        name = "article-002" if chosen_recipe == recipe else f"λ {weight:g}"
+        swept = study.model(name, data, test, chosen_recipe, epochs=EPOCHS, precision="bfloat16")
         if weight in (0.01, 1.0):
             rows.append((f"article-002, weight {weight:g}", swept.reconstruct(shown)))
     for name, settings in KINDS.items():
-        asked = recipe.with_settings([*settings, "code=32"])
-        kind = study.model(name, data, test, asked, epochs=EPOCHS, precision="float32")
+        chosen_recipe = recipe.with_settings([*settings, "code=32"])
+        kind = study.model(name, data, test, chosen_recipe, epochs=EPOCHS, precision="float32")
         rows.append((name, kind.reconstruct(shown)))
     study.picture("article-002.png", draw_image_rows(rows, columns=COLUMNS))

@@ -82,12 +82,12 @@ def overfitting(study: Study) -> None:
     """Error on training and on unseen images, by the number of training images and by what holds it back."""
     data, test = mnist()
     order = np.random.default_rng(0).permutation(len(data))
-    asked = {"steps": 600, "validation": 0, "precision": "float32"}
+    options = {"steps": 600, "validation": 0, "precision": "float32"}
     for size in SIZES:
         some = data.subset(order[:size])
         for name, settings in PENALTIES.items():
             recipe = isthmus.recipe("dense").with_settings(["code=64", *settings])
-            study.model(f"{name}, {size} images", some, test, recipe, **asked)
+            study.model(f"{name}, {size} images", some, test, recipe, **options)
     few = {name: study.cells[f"{name}, {SIZES[0]} images"]["clean_mse"] for name in PENALTIES}
     label = f"squared error on unseen images, {SIZES[0]} training images"
     study.picture("article-overfitting.png", draw_bars(few, label=label))
@@ -107,5 +107,5 @@ def depth(study: Study) -> None:
     """What more layers and attention bring: as many images each, around 32 numbers."""
     data, test = mnist()
     for name, (recipe, *settings) in DEPTHS.items():
-        asked = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
-        study.model(name, data, test, asked, steps=1500, precision=PRECISION[recipe])
+        chosen_recipe = isthmus.recipe(recipe).with_settings([*settings, "code=32"])
+        study.model(name, data, test, chosen_recipe, steps=1500, precision=PRECISION[recipe])

@@ -19,19 +19,19 @@ def run(study: Study) -> None:
     recipe = isthmus.recipe("article-003")
     plain = recipe.with_settings(["bottleneck=plain"])
     study.model("plain", data, test, plain, epochs=EPOCHS, precision="float32")
-    found: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     for kind, weights in SWEPT.items():
         for weight in weights:
-            asked = recipe.with_settings([f"bottleneck={kind}", f"bottleneck.weight={weight}"])
-            name = "article-003" if asked == recipe else f"{kind} {weight:g}"
-            study.model(name, data, test, asked, epochs=EPOCHS, precision="float32")
+            chosen_recipe = recipe.with_settings([f"bottleneck={kind}", f"bottleneck.weight={weight}"])
+            name = "article-003" if chosen_recipe == recipe else f"{kind} {weight:g}"
+            study.model(name, data, test, chosen_recipe, epochs=EPOCHS, precision="float32")
             row = study.cells[name]
-            found.setdefault(f"λ·{kind.upper()}", []).append((row["nonzero"], row["mse"]))
-    found["plain"] = [(512.0, study.cells["plain"]["mse"])]
+            curves.setdefault(f"λ·{kind.upper()}", []).append((row["nonzero"], row["mse"]))
+    curves["plain"] = [(512.0, study.cells["plain"]["mse"])]
     study.picture(
         "article-003.png",
         draw_curves(
-            {name: sorted(points) for name, points in found.items()},
+            {name: sorted(points) for name, points in curves.items()},
             x_label="numbers of 512 that are not zero, per image",
             y_label="squared error, unseen images",
         ),

@@ -15,7 +15,7 @@ from isthmus.training.config import TrainConfig
 from isthmus.training.trainer_setup import start_training
 
 Row = dict[str, Any]
-KEPT = ("mse", "psnr", "ssim", "bce", "kl", "active_units", "nonzero", "dead_units")
+METRICS = ("mse", "psnr", "ssim", "bce", "kl", "active_units", "nonzero", "dead_units")
 WARM_STEPS, TIMED_STEPS = 5, 30
 CODE = ("units", "std", "dead_units", "non_zeros_per_image", "effective_rank")
 
@@ -133,17 +133,17 @@ def steps_in(core_seconds: float, data: ImageSet, recipe: isthmus.Recipe, option
 
 def row_of(model: isthmus.Autoencoder, data: ImageSet, test: ImageSet) -> Row:
     """What is worth keeping: how it was trained, and its numbers on unseen images beside the baselines'."""
-    found = isthmus.evaluate(model, test, reference=data)
+    evaluation = isthmus.evaluate(model, test, reference=data)
     summary, settled = model.summary, model.summary["settled"]
-    assert found.gap is not None
-    numbers = {name: found.metrics[name] for name in KEPT if name in found.metrics}
+    assert evaluation.gap is not None
+    numbers = {name: evaluation.metrics[name] for name in METRICS if name in evaluation.metrics}
     return {
         **numbers,
-        "train_mse": found.gap.train["mse"],
-        "pca_mse": found.baselines["pca"]["mse"],
-        "mean_image_mse": found.baselines["mean_image"]["mse"],
-        "clean_mse": found.clean["mse"] if found.clean else found.metrics["mse"],
-        "code": {name: getattr(found.code, name) for name in CODE},
+        "train_mse": evaluation.gap.train["mse"],
+        "pca_mse": evaluation.baselines["pca"]["mse"],
+        "mean_image_mse": evaluation.baselines["mean_image"]["mse"],
+        "clean_mse": evaluation.clean["mse"] if evaluation.clean else evaluation.metrics["mse"],
+        "code": {name: getattr(evaluation.code, name) for name in CODE},
         "numbers": model.recipe.geometry.numbers(model.size),
         "parameters": sum(p.numel() for part in (model.encoder, model.decoder) for p in part.parameters()),
         "train_images": summary["data"]["images"],

@@ -112,16 +112,16 @@ def _sparsity(results: Results) -> str:
 
     rows = [line("none", "–", results["plain"])]
     for kind in ("l0", "l1"):
-        found = sorted(_penalised(results, kind, code="32@8"), key=_weight)
-        rows += [line(f"λ·{kind.upper()}", f"{_weight(row):g}", row) for row in found]
+        sorted_rows = sorted(_penalised(results, kind, code="32@8"), key=_weight)
+        rows += [line(f"λ·{kind.upper()}", f"{_weight(row):g}", row) for row in sorted_rows]
     header = ("penalty", "λ", "numbers of 512 that are not 0", "squared error", "dead channels of 32")
     return table(header, rows)
 
 
 def _penalised(results: Results, kind: str, code: str) -> list[dict[str, Any]]:
     """The cells of one penalty on one shape of code."""
-    asked = {"bottleneck.kind": kind, "code": code}
-    return [row for row in results.values() if asked.items() <= row["settings"].items()]
+    settings = {"bottleneck.kind": kind, "code": code}
+    return [row for row in results.values() if settings.items() <= row["settings"].items()]
 
 
 def _weight(row: dict[str, Any]) -> float:
@@ -153,9 +153,9 @@ def _kinds(results: Results) -> str:
     rows = []
     for name in ("dense", "conv", "recurrent"):
         cells = [results[f"{name} {seconds} s"] for seconds in (12, 30)]
-        seen = [f"{row['steps'] * row['batch']:,}" for row in cells]
+        image_counts = [f"{row['steps'] * row['batch']:,}" for row in cells]
         errors = [f"**{number(row['mse'])}**" for row in cells]
-        texts = [text for pair in zip(seen, errors, strict=True) for text in pair]
+        texts = [text for pair in zip(image_counts, errors, strict=True) for text in pair]
         rows.append([f"`{name}`", f"{cells[0]['parameters']:,}", *texts])
     first = results["dense 12 s"]
     rows.append(["principal components", "–", "–", number(first["pca_mse"]), "–", number(first["pca_mse"])])
@@ -176,9 +176,9 @@ def _generative(results: Results) -> str:
 def _positions(results: Results) -> str:
     rows = []
     for place in ("scattered", "centred"):
-        found = [results[f"{place} {where}"] for where in ("none", "coordinates", "sinusoidal")]
-        baselines = [number(found[0][key], 5) for key in ("pca_mse", "mean_image_mse")]
-        rows.append([place, *(number(row["mse"], 5) for row in found), *baselines])
+        columns = [results[f"{place} {where}"] for where in ("none", "coordinates", "sinusoidal")]
+        baselines = [number(columns[0][key], 5) for key in ("pca_mse", "mean_image_mse")]
+        rows.append([place, *(number(row["mse"], 5) for row in columns), *baselines])
     return table(("digits", "none", "coordinates", "sinusoidal", "PCA", "mean image"), rows)
 
 

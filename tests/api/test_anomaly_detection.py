@@ -56,26 +56,26 @@ def test_one_image_scores_as_it_does_among_others() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
-    found = isthmus.anomalies(MODEL, "photos")
-    found.save(tmp_path / "a.csv")
+    result = isthmus.anomalies(MODEL, "photos")
+    result.save(tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
-    assert [row["name"] for row in rows] == list(found.names)
+    assert [row["name"] for row in rows] == list(result.names)
     assert set(rows[0]) == {"name", "score", "chance", "flagged"}
-    found.save(tmp_path / "a.npz")
-    np.testing.assert_array_equal(np.load(tmp_path / "a.npz")["scores"], found.scores)
-    assert found.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    result.save(tmp_path / "a.npz")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npz")["scores"], result.scores)
+    assert result.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ExistsError):
-        found.save(tmp_path / "a.csv")
-    with pytest.raises(UsageError, match="suffix"):
-        found.save(tmp_path / "a.docx")
+        result.save(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="must end with"):
+        result.save(tmp_path / "a.docx")
 
 
 @pytest.mark.usefixtures("here")
 def test_a_notebook_shows_picture_and_table() -> None:
-    found = isthmus.anomalies(MODEL, "photos")
-    page = found._repr_html_()
-    assert "data:image/png;base64," in page and found.names[found.worst(1)[0]] in page
-    assert repr(found).startswith("AnomalyResult(") and "\n" not in repr(found)
+    result = isthmus.anomalies(MODEL, "photos")
+    page = result._repr_html_()
+    assert "data:image/png;base64," in page and result.names[result.worst(1)[0]] in page
+    assert repr(result).startswith("AnomalyResult(") and "\n" not in repr(result)
 
 
 def _draw_patterns(count: int, seed: int) -> np.ndarray:
@@ -87,19 +87,19 @@ def test_near_copies_of_normal_pictures_are_named_once(caplog: pytest.LogCapture
     normal, others = _draw_patterns(30, 0), _draw_patterns(8, 1)
     model = isthmus.train(normal, recipe="dense", code="2", steps=2)
     others[5] = np.clip(normal[3].astype(int) + 1, 0, 255)
-    found = isthmus.anomalies(model, others, normal=normal, score="density")
-    notes = [one for one in found.note_details if one["id"] == "evaluation.near-copies"]
-    assert [one["fields"]["name"] for one in notes] == ["5"]
+    result = isthmus.anomalies(model, others, normal=normal, score="density")
+    notes = [item for item in result.note_details if item["id"] == "evaluation.near-copies"]
+    assert [item["fields"]["name"] for item in notes] == ["5"]
     assert sum("a copy or near copy of normal pictures" in line for line in caplog.messages) == 1
     alone = isthmus.anomalies(model, np.delete(others, 5, 0), normal=normal, score="density")
-    assert "evaluation.near-copies" not in [one["id"] for one in alone.note_details]
+    assert "evaluation.near-copies" not in [item["id"] for item in alone.note_details]
 
 
 def test_normal_pictures_are_divided_alike_whatever_their_sample_type() -> None:
     normal = _draw_patterns(30, 0)
     model = isthmus.train(normal, recipe="dense", code="2", steps=2)
     alike = [normal, normal.astype(np.uint16) * 257, (normal / 255).astype(np.float32)]
-    found = [isthmus.anomalies(model, normal[:4], normal=one, score="density") for one in alike]
-    for one in found[1:]:
-        assert one.threshold == pytest.approx(found[0].threshold, rel=1e-4)
-        np.testing.assert_allclose(one.scores, found[0].scores, rtol=1e-4)
+    results = [isthmus.anomalies(model, normal[:4], normal=item, score="density") for item in alike]
+    for item in results[1:]:
+        assert item.threshold == pytest.approx(results[0].threshold, rel=1e-4)
+        np.testing.assert_allclose(item.scores, results[0].scores, rtol=1e-4)

@@ -68,54 +68,54 @@ def inspect(data: Any = "new", **options: Any) -> AnomalyResult:
 
 @pytest.mark.usefixtures("parts")
 def test_labels_and_masks_are_compared_with_what_was_found() -> None:
-    found = inspect(masks="masks")
-    assert found.labels is not None and found.masks is not None
-    assert found.labels.good_classes == ("good",)
-    assert (found.labels.good, found.labels.defective, found.masks.regions) == (6, 6, 6)
-    assert found.labels.auroc > 0.9 and found.masks.pixel_auroc > 0.8 and 0 < found.masks.pro <= 1
-    assert "AUROC" in found.summary() and "PRO" in found.summary()
-    assert found.to_dict()["labels"]["found"] == found.labels.found
+    result = inspect(masks="masks")
+    assert result.labels is not None and result.masks is not None
+    assert result.labels.good_classes == ("good",)
+    assert (result.labels.good, result.labels.defective, result.masks.regions) == (6, 6, 6)
+    assert result.labels.auroc > 0.9 and result.masks.pixel_auroc > 0.8 and 0 < result.masks.pro <= 1
+    assert "AUROC" in result.summary() and "PRO" in result.summary()
+    assert result.to_dict()["labels"]["found"] == result.labels.found
     assert inspect("new/good").labels is None
 
 
 @pytest.mark.usefixtures("parts")
 def test_pictures_of_a_result_have_maps_masks_and_boxes() -> None:
-    found = inspect()
-    row = found.worst(1)[0]
-    worst = found[row]
-    assert worst.flagged and worst.verdict == "flagged" and len(found) == 12
+    result = inspect()
+    row = result.worst(1)[0]
+    worst = result[row]
+    assert worst.flagged and worst.verdict == "flagged" and len(result) == 12
     assert worst.heat.shape == worst.mask.shape == (32, 32)
     assert worst.heat.max() == pytest.approx(worst.score, rel=1e-4)
     top, left, height, width = worst.boxes[0]
     assert worst.mask[top : top + height, left : left + width].any()
     with Image.open(Path("masks", Path(worst.name).name)) as truth:
         assert (np.asarray(truth) > 0)[worst.mask].mean() > 0.3
-    normal = found[int(found.scores.argmin())]
+    normal = result[int(result.scores.argmin())]
     assert not normal.flagged and normal.boxes == () and not normal.mask.any()
-    assert [one.name for one in found] == list(found.names)
+    assert [image_file.name for image_file in result] == list(result.names)
     with pytest.raises(IndexError):
-        found[12]
+        result[12]
 
 
 @pytest.mark.usefixtures("parts")
 def test_a_folder_holds_overlays_masks_table_and_page(tmp_path: Path) -> None:
-    found = inspect()
-    found.save("night")
+    result = inspect()
+    result.save("night")
     rows = list(csv.DictReader(Path("night/scores.csv").read_text().splitlines()))
-    assert [row["name"] for row in rows] == list(found.names)
+    assert [row["name"] for row in rows] == list(result.names)
     assert set(rows[0]) == {"name", "score", "chance", "verdict", "boxes"}
-    for row, one in zip(rows, found, strict=True):
-        assert row["verdict"] == one.verdict and bool(row["boxes"]) == one.flagged
+    for row, entry in zip(rows, result, strict=True):
+        assert row["verdict"] == entry.verdict and bool(row["boxes"]) == entry.flagged
         with Image.open(Path("night/overlays", row["name"])) as overlay:
             assert overlay.width > 2 * 32
         with Image.open(Path("night/masks", row["name"])) as mask:
-            np.testing.assert_array_equal(np.asarray(mask) > 0, one.mask)
+            np.testing.assert_array_equal(np.asarray(mask) > 0, entry.mask)
     page = Path("night/report.html").read_text()
-    assert "Borderline" in page and "finds" in page and found.names[0] in page
+    assert "Borderline" in page and "finds" in page and result.names[0] in page
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "a.txt").write_text("mine")
     with pytest.raises(ExistsError):
-        found.save(tmp_path / "other")
+        result.save(tmp_path / "other")
 
 
 @pytest.mark.usefixtures("parts")
@@ -129,7 +129,7 @@ def test_later_runs_take_new_files_only_and_append(capsys: pytest.CaptureFixture
     capsys.readouterr()
     assert main(["anomalies", MODEL, "new/good", "-o", "night", "--json", "--quiet"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert sorted(one["name"] for one in document["pictures"]) == ["0.png", "new.png"]
+    assert sorted(picture["name"] for picture in document["pictures"]) == ["0.png", "new.png"]
     assert document["known_images"] == 5 and document["reference"] == "model"
     after = Path("night/scores.csv").read_text()
     assert len(after.splitlines()) == len(first.splitlines()) + 1
@@ -189,8 +189,8 @@ def test_regions_that_do_not_count_are_not_marked() -> None:
 @pytest.mark.usefixtures("parts")
 def test_pictures_of_one_part_are_kept_together_by_groups() -> None:
     for seed in range(10):
-        with Image.open(f"normal/{seed:02}.png") as one:
-            noisy = np.asarray(one).astype(int)
+        with Image.open(f"normal/{seed:02}.png") as image_file:
+            noisy = np.asarray(image_file).astype(int)
             noisy[0, 0] += 1
             Image.fromarray(noisy.astype(np.uint8)).save(f"normal/{seed:02}b.png")
     assert any("nearly copies" in note for note in inspect().notes)
@@ -212,12 +212,12 @@ def test_pictures_unlike_the_normal_ones_are_noted() -> None:
 @pytest.mark.usefixtures("parts")
 def test_calibration_uses_pictures_that_the_network_did_not_see() -> None:
     model = isthmus.train("normal", recipe="dense", code="4", steps=5, validation=0.4)
-    found = isthmus.anomalies(model, "new/good", score="density")
-    assert found.reference == "training"
-    assert (found.normal_images, found.held_out_images) == (24, 16)
+    result = isthmus.anomalies(model, "new/good", score="density")
+    assert result.reference == "training"
+    assert (result.normal_images, result.held_out_images) == (24, 16)
     given = isthmus.anomalies(model, "new/good", normal="normal", score="density")
     assert (given.normal_images, given.held_out_images) == (24, 16)
-    np.testing.assert_allclose(given.scores, found.scores)
+    np.testing.assert_allclose(given.scores, result.scores)
     few = isthmus.train("normal", recipe="dense", code="4", steps=5, validation=0.1)
     noted = isthmus.anomalies(few, "new/good", score="density")
     assert any("all but 4" in note for note in noted.notes) and noted.held_out_images == 40

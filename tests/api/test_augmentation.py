@@ -53,15 +53,15 @@ def _write_few() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_new_images_are_saved_with_their_labels(tmp_path: Path) -> None:
-    found = isthmus.augment(MODEL, "photos", 6, filtered=False)
-    assert found.classes == {"left": 3, "right": 3}
-    found.save(tmp_path / "more")
+    result = isthmus.augment(MODEL, "photos", 6, filtered=False)
+    assert result.classes == {"left": 3, "right": 3}
+    result.save(tmp_path / "more")
     again = isthmus.read(tmp_path / "more")
     assert again.classes == ("left", "right") and len(again) == 6
-    found.save(tmp_path / "a.npz")
-    assert np.array_equal(np.load(tmp_path / "a.npz")["labels"], found.labels)
-    with pytest.raises(OutputError, match="holds no labels"):
-        found.save(tmp_path / "a.png")
+    result.save(tmp_path / "a.npz")
+    assert np.array_equal(np.load(tmp_path / "a.npz")["labels"], result.labels)
+    with pytest.raises(OutputError, match="cannot store labels"):
+        result.save(tmp_path / "a.png")
 
 
 @pytest.mark.usefixtures("here")

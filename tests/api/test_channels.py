@@ -59,15 +59,15 @@ def test_reconstructions_keep_channels_and_depth(model: Autoencoder, tmp_path: P
     assert expected.shape == (3, 16, 16, 8)
     done = isthmus.reconstruct_files(model, IMAGES[:3], out=tmp_path / "d")
     assert [Path(path).name for path in done.files] == ["0.tif", "1.tif", "2.tif"]
-    for path, one in zip(done.files, expected, strict=True):
-        found = tifffile.imread(path)
-        assert found.dtype == np.uint16
-        assert np.abs(found.astype(int) - one).max() <= 1
+    for path, file in zip(done.files, expected, strict=True):
+        result = tifffile.imread(path)
+        assert result.dtype == np.uint16
+        assert np.abs(result.astype(int) - file).max() <= 1
     isthmus.reconstruct_files(model, IMAGES[:3], out=tmp_path / "a.npy")
     array = np.load(tmp_path / "a.npy")
     assert array.dtype == np.uint16
     assert np.abs(array.astype(int) - expected).max() <= 1
-    with pytest.raises(OSError, match=r"PNG holds 1 to 4 channels"):
+    with pytest.raises(OSError, match=r"PNG stores 1 to 4 channels"):
         isthmus.reconstruct_files(model, IMAGES[:1], out=tmp_path / "one.png")
     with pytest.raises(OSError, match="exists"):
         isthmus.reconstruct_files(model, IMAGES[:3], out=tmp_path / "a.npy")
@@ -103,13 +103,13 @@ def test_what_is_shown_is_noted_once(
     model: Autoencoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="isthmus"):
-        found = isthmus.anomalies(model, IMAGES, normal=IMAGES, show=(4, 3, 2))
-        found.save(tmp_path / "a.png")
+        result = isthmus.anomalies(model, IMAGES, normal=IMAGES, show=(4, 3, 2))
+        result.save(tmp_path / "a.png")
     said = [record.getMessage() for record in caplog.records if "pictures show" in record.getMessage()]
     assert said == ["pictures show channels 4, 3, 2 of 8 channels; `show` chooses others"]
-    assert said[0] in map(str, found.notes)
+    assert said[0] in map(str, result.notes)
     other = isthmus.anomalies(model, IMAGES, normal=IMAGES)
-    assert other.draw() != found.draw()  # each draws what it was asked to show
+    assert other.draw() != result.draw()  # each draws what it was asked to show
     with pytest.raises(UsageError, match="channel 9 of images that have 8"):
         isthmus.anomalies(model, IMAGES, normal=IMAGES, show=(9, 3, 2))
 

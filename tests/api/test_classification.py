@@ -46,15 +46,15 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
-    found = isthmus.classify(MODEL, "photos", "photos", few_labels=2, draws=1)
-    assert found.classes == ("left", "right")
-    assert found.confusion.sum() == found.test_images == 24
-    assert set(found.baselines) == {"pixels", "pca"}
-    rows = list(csv.DictReader(found.save(tmp_path / "c.csv").read_text().splitlines()))
-    assert [row["class"] for row in rows] == [found.classes[index] for index in found.predicted]
+    result = isthmus.classify(MODEL, "photos", "photos", few_labels=2, draws=1)
+    assert result.classes == ("left", "right")
+    assert result.confusion.sum() == result.test_images == 24
+    assert set(result.baselines) == {"pixels", "pca"}
+    rows = list(csv.DictReader(result.save(tmp_path / "c.csv").read_text().splitlines()))
+    assert [row["class"] for row in rows] == [result.classes[index] for index in result.predicted]
     assert set(rows[0]) == {"name", "class", "probability"}
-    np.testing.assert_array_equal(np.load(found.save(tmp_path / "c.npz"))["predicted"], found.predicted)
-    assert found.save(tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    np.testing.assert_array_equal(np.load(result.save(tmp_path / "c.npz"))["predicted"], result.predicted)
+    assert result.save(tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("here")
@@ -76,11 +76,11 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 @pytest.mark.usefixtures("here")
 def test_the_old_keyword_works_and_warns() -> None:
     with pytest.warns(DeprecationWarning, match="few= is now few_labels="):
-        found = isthmus.classify(MODEL, "photos", "photos", few=0)  # type: ignore[call-arg]
-    assert found.few_labels == 0
+        result = isthmus.classify(MODEL, "photos", "photos", few=0)  # type: ignore[call-arg]
+    assert result.few_labels == 0
 
 
 @pytest.mark.usefixtures("here")
 def test_model_and_data_exchanged_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "photos", MODEL, "photos"]) == 2
-    assert "is a model file, and images are expected" in capsys.readouterr().err
+    assert "is a model file, but images are expected" in capsys.readouterr().err

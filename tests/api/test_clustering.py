@@ -46,27 +46,27 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
-    found = isthmus.cluster(MODEL, "photos", 2, seeds=2)
-    assert [group.images for group in found.groups] == np.bincount(found.assigned).tolist()
-    assert 0.5 <= found.agreement["features"].accuracy <= 1
-    assert set(found.agreement) == {"features", "pixels", "pca"}
-    assert found.assigned[found.names.index(found.groups[1].typical[0])] == 1
-    rows = list(csv.DictReader(found.save(tmp_path / "g.csv").read_text().splitlines()))
+    result = isthmus.cluster(MODEL, "photos", 2, seeds=2)
+    assert [group.images for group in result.groups] == np.bincount(result.assigned).tolist()
+    assert 0.5 <= result.agreement["features"].accuracy <= 1
+    assert set(result.agreement) == {"features", "pixels", "pca"}
+    assert result.assigned[result.names.index(result.groups[1].typical[0])] == 1
+    rows = list(csv.DictReader(result.save(tmp_path / "g.csv").read_text().splitlines()))
     assert [(row["name"], int(row["group"])) for row in rows] == [
-        *zip(found.names, found.assigned.tolist(), strict=True)
+        *zip(result.names, result.assigned.tolist(), strict=True)
     ]
-    np.testing.assert_array_equal(np.load(found.save(tmp_path / "g.npz"))["points"], found.points)
-    assert found.save(tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
+    np.testing.assert_array_equal(np.load(result.save(tmp_path / "g.npz"))["points"], result.points)
+    assert result.save(tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("here")
 def test_images_without_labels_are_grouped() -> None:
     images = np.random.default_rng(0).integers(0, 255, (12, 12, 12), dtype=np.uint8)
-    found = isthmus.cluster(MODEL, images, 3)
-    assert found.agreement == {} and len(found.groups) == 3
-    assert found.summary() == "3 groups of 12 images"
-    assert "most typical" in found.table()
-    assert found.draw().startswith(b"\x89PNG")
+    result = isthmus.cluster(MODEL, images, 3)
+    assert result.agreement == {} and len(result.groups) == 3
+    assert result.summary() == "3 groups of 12 images"
+    assert "most typical" in result.table()
+    assert result.draw().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("here")
@@ -83,11 +83,11 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 def test_scaling_is_of_these_images_also_where_the_model_stores_one() -> None:
     model = isthmus.load(MODEL)
     assert "readout" in model.attachments
-    found = isthmus.cluster(model, "photos", 2, space="features")
+    result = isthmus.cluster(model, "photos", 2, space="features")
     model.attachments.clear()
     again = isthmus.cluster(model, "photos", 2, space="features")
-    assert found.reference == again.reference == "data"
-    np.testing.assert_array_equal(found.points, again.points)
+    assert result.reference == again.reference == "data"
+    np.testing.assert_array_equal(result.points, again.points)
 
 
 def test_images_of_one_picture_are_refused_with_counts(tmp_path: Path) -> None:
@@ -113,11 +113,11 @@ def test_a_density_clustering_that_finds_no_group_keeps_its_files(
     monkeypatch.setattr(clustering, "_assign", lambda places, *_: np.full(len(places), -1, np.int64))
     images = np.random.default_rng(0).random((20, 16, 16, 1), dtype=np.float32)
     model = isthmus.train(images, recipe="dense", code="2", steps=2)
-    found = isthmus.cluster(model, images, 2, method="hdbscan")
-    assert (found.groups, found.ungrouped) == ((), 20)
-    assert found.rows()[1] == [["none", 20, "0"]]
-    assert found.summary() == "0 groups of 20 images, 20 in none"
+    result = isthmus.cluster(model, images, 2, method="hdbscan")
+    assert (result.groups, result.ungrouped) == ((), 20)
+    assert result.rows()[1] == [["none", 20, "0"]]
+    assert result.summary() == "0 groups of 20 images, 20 in none"
     for suffix in (".csv", ".json", ".npz", ".png"):
-        found.save(tmp_path / f"groups{suffix}")
+        result.save(tmp_path / f"groups{suffix}")
     with Path(tmp_path / "groups.csv").open(newline="") as stream:
         assert [row["group"] for row in csv.DictReader(stream)] == ["-1"] * 20

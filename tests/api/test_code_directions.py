@@ -54,10 +54,10 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_a_direction_is_followed_from_memory_as_from_its_file() -> None:
-    found = isthmus.find_direction(MODEL, "photos/left", "photos/right")
-    assert found.images == (12, 12) and 0 <= found.auc <= 1 and found.step.dtype == np.float32
-    found.save("way")
-    moved = isthmus.transform(MODEL, IMAGE, found, [0, 1])
+    result = isthmus.find_direction(MODEL, "photos/left", "photos/right")
+    assert result.images == (12, 12) and 0 <= result.auc <= 1 and result.step.dtype == np.float32
+    result.save("way")
+    moved = isthmus.transform(MODEL, IMAGE, result, [0, 1])
     assert np.array_equal(moved.pixels, isthmus.transform(MODEL, IMAGE, "way", [0, 1]).pixels)
     assert np.abs(moved.image(0).astype(int) - isthmus.read(IMAGE).image(0)).max() <= 1
 

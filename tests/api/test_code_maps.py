@@ -27,11 +27,11 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_a_map_is_a_page_a_picture_and_a_table(tmp_path: Path) -> None:
-    found = isthmus.code_map(MODEL, "photos", method="pca")
-    assert found.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert "<canvas" in found.save(tmp_path / "a.html").read_text("utf-8")
-    rows = list(csv.DictReader(found.save(tmp_path / "a.csv").read_text().splitlines()))
-    assert [row["name"] for row in rows] == list(found.names)
+    result = isthmus.code_map(MODEL, "photos", method="pca")
+    assert result.save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "<canvas" in result.save(tmp_path / "a.html").read_text("utf-8")
+    rows = list(csv.DictReader(result.save(tmp_path / "a.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == list(result.names)
     assert {row["label"] for row in rows} == {"left", "right"}
-    found.save(tmp_path / "a.npz")
-    assert np.array_equal(np.load(tmp_path / "a.npz")["points"], found.points)
+    result.save(tmp_path / "a.npz")
+    assert np.array_equal(np.load(tmp_path / "a.npz")["points"], result.points)

@@ -41,17 +41,17 @@ PARITY = {
 
 def test_broken_files_are_named_once(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     (here / "photos/broken.png").write_bytes(b"no image")
-    found = isthmus.compare("photos", ["dense"], **QUICK)
-    assert [one.name for one in found.skipped] == ["broken.png"]
+    result = isthmus.compare("photos", ["dense"], **QUICK)
+    assert [item.name for item in result.skipped] == ["broken.png"]
     assert sum("skipped broken.png" in message for message in caplog.messages) == 1
 
 
 @pytest.mark.usefixtures("here")
 def test_the_table_is_saved_with_a_row_per_recipe() -> None:
-    found = isthmus.compare("photos", ["dense"], **QUICK)
-    rows = list(csv.DictReader(found.save("c.csv").read_text().splitlines()))
-    assert [row["recipe"] for row in rows] == [one.name for one in found.contenders]
-    assert float(rows[0]["mse"]) == pytest.approx(found.contenders[0].metrics["mse"].mean)
+    result = isthmus.compare("photos", ["dense"], **QUICK)
+    rows = list(csv.DictReader(result.save("c.csv").read_text().splitlines()))
+    assert [row["recipe"] for row in rows] == [item.name for item in result.contenders]
+    assert float(rows[0]["mse"]) == pytest.approx(result.contenders[0].metrics["mse"].mean)
 
 
 @pytest.mark.usefixtures("here")

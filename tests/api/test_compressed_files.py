@@ -129,12 +129,12 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("photos")
 def test_sums_and_fidelity_are_those_of_the_files() -> None:
     done = isthmus.compress_files("photos", out="small", model=CODEC, verify=True)
-    assert done.bytes == sum(Path(one.file).stat().st_size for one in done.files)
-    assert done.original_bytes == sum(Path(one.source).stat().st_size for one in done.files)
-    for one in done.files:
-        given, seen = np.asarray(Image.open(one.source)), isthmus.decompress(one.file, model=CODEC)
-        error = ((given.astype(float) - seen) ** 2).mean() / 255**2
-        assert one.psnr == pytest.approx(-10 * np.log10(error))
+    assert done.bytes == sum(Path(file.file).stat().st_size for file in done.files)
+    assert done.original_bytes == sum(Path(file.source).stat().st_size for file in done.files)
+    for file in done.files:
+        given, decoded = np.asarray(Image.open(file.source)), isthmus.decompress(file.file, model=CODEC)
+        error = ((given.astype(float) - decoded) ** 2).mean() / 255**2
+        assert file.psnr == pytest.approx(-10 * np.log10(error))
     assert done.summary().endswith("every file verified")
     again = isthmus.compress_files("photos", out="small", model=CODEC)
     assert (again.files, again.already_there) == ((), 3)
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_written_in_part_and_named() -> None:
     done = isthmus.decompress_files("damaged.isth", out="a.png", model=CODEC, keep_going=True)
     (entry,) = done.files
     assert len(entry.damage) == 1 and Path("a.png").exists() and not done.skipped
-    assert [one.name for one in done.incomplete] == ["damaged.isth"]
+    assert [item.name for item in done.incomplete] == ["damaged.isth"]
     assert main(["decompress", "damaged.isth", "-o", "b.png", "-m", CODEC, "--keep-going", "-q"]) == 3
 
 
@@ -205,8 +205,8 @@ def test_files_that_grow_are_named_and_nothing_is_saved_below_zero() -> None:
 def test_files_that_would_grow_are_left_out_and_named() -> None:
     write_flat("photos/flat.gif")
     done = isthmus.compress_files("photos", out="small", model=CODEC, quality=1, skip_larger=True)
-    assert [Path(one.source).name for one in done.files] == ["0.png", "1.png", "2.png"]
-    ((name, reason, id),) = [(one.name, one.reason, one.id) for one in done.skipped]
+    assert [Path(file.source).name for file in done.files] == ["0.png", "1.png", "2.png"]
+    ((name, reason, id),) = [(file.name, file.reason, file.id) for file in done.skipped]
     assert (name, id) == ("flat.gif", "codec.would-grow")
     assert reason.startswith("would grow from ")
     assert not Path("small/flat.isth").exists()
@@ -219,8 +219,8 @@ def test_a_flat_image_is_never_worse_at_a_higher_quality(colour: tuple[int, int,
     image = np.full((40, 56, 3), colour, np.uint8)
     errors = []
     for quality in (1, 10, 25, 40, 55, 70, 85, 100):
-        seen = isthmus.decompress(isthmus.compress(image, model=CODEC, quality=quality), model=CODEC)
-        errors.append(np.square(seen.astype(float) - image).mean())
+        decoded = isthmus.decompress(isthmus.compress(image, model=CODEC, quality=quality), model=CODEC)
+        errors.append(np.square(decoded.astype(float) - image).mean())
     assert errors == sorted(errors, reverse=True)
 
 
@@ -230,13 +230,13 @@ def test_before_after_and_difference_are_shown_pixel_by_pixel() -> None:
     Image.fromarray(tall).save("tall.png")
     done = isthmus.compress_files("tall.png", out="tall.isth", model=CODEC, compare=True)
     (entry,) = done.files
-    seen = isthmus.decompress("tall.isth", model=CODEC)
+    decoded = isthmus.decompress("tall.isth", model=CODEC)
     shown = pixels_of("tall-compare.png")
     assert np.array_equal(shown[:, :30], tall)
-    assert np.array_equal(shown[:, 32:62], seen)
-    difference = np.clip(8 * np.abs(seen.astype(int) - tall), 0, 255)
+    assert np.array_equal(shown[:, 32:62], decoded)
+    difference = np.clip(8 * np.abs(decoded.astype(int) - tall), 0, 255)
     assert np.array_equal(shown[:, 64:], difference)
-    a, b = (torch.tensor(image / 255).permute(2, 0, 1)[None] for image in (seen, tall))
+    a, b = (torch.tensor(image / 255).permute(2, 0, 1)[None] for image in (decoded, tall))
     assert entry.ssim == pytest.approx(float(ssim(a, b)), abs=1e-5)
     assert f"PSNR {entry.psnr:.2f} dB, SSIM {entry.ssim:.4f}" in done.summary()
 
@@ -315,10 +315,10 @@ def test_previews_come_out_without_the_model() -> None:
     isthmus.compress_files("faded.png", out="small/faded.isth", model=CODEC, preview=16)
     isthmus.compress_files("photos/0.png", out="small/plain.isth", model=CODEC)
     done = isthmus.decompress_files("small", out="previews", preview_only=True)
-    assert [(Path(one.file).name, one.size) for one in done.files] == [("faded.png", (11, 16))]
+    assert [(Path(file.file).name, file.size) for file in done.files] == [("faded.png", (11, 16))]
     shown = isthmus.read_preview("small/faded.isth")
     assert shown is not None and np.array_equal(pixels_of("previews/faded.png"), shown)
-    assert [(one.name, one.id) for one in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
+    assert [(file.name, file.id) for file in done.skipped] == [("plain.isth", "compressed-file.no-preview")]
     assert done.model is None
     with pytest.raises(DataError, match=r"plain\.isth: no preview"):
         isthmus.decompress_files("small/plain.isth", out="x.png", preview_only=True)

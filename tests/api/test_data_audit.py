@@ -33,15 +33,15 @@ PARITY = {
 def test_the_clean_list_is_what_training_takes(here: Path) -> None:
     shutil.copy(here / "photos/left/1.png", here / "photos/left/copy.png")
     (here / "photos/broken.png").write_bytes(b"no image")
-    found = isthmus.audit("photos")
-    copies = {(pair.first, pair.second) for pair in found.duplicates.pairs if pair.exact}
-    assert ("left/1.png", "left/copy.png") in copies and "left/copy.png" not in found.clean
-    assert [one.name for one in found.skipped] == ["broken.png"]
-    found.save("clean.txt")
+    result = isthmus.audit("photos")
+    copies = {(pair.first, pair.second) for pair in result.duplicates.pairs if pair.exact}
+    assert ("left/1.png", "left/copy.png") in copies and "left/copy.png" not in result.clean
+    assert [item.name for item in result.skipped] == ["broken.png"]
+    result.save("clean.txt")
     model = isthmus.train("photos", recipe="dense", code="2", steps=1, names_from="clean.txt")
     trained_on = model.training_report.images + model.training_report.held_out
-    assert trained_on == found.clean_images
-    rows = {row["name"]: row for row in csv.DictReader(found.save("a.csv").read_text().splitlines())}
+    assert trained_on == result.clean_images
+    rows = {row["name"]: row for row in csv.DictReader(result.save("a.csv").read_text().splitlines())}
     assert rows["left/copy.png"]["clean"] == "0" and rows["left/copy.png"]["copies"] != "0"
     assert rows["left/1.png"]["clean"] == "1"
 
@@ -67,22 +67,22 @@ def test_copies_are_groups_and_the_largest_is_kept(tmp_path: Path) -> None:
     texture(3).resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / "photos" / "large.png")
     texture(3).save(tmp_path / "photos" / "same.png")
     texture(7).save(tmp_path / "photos" / "twin.png")
-    found = isthmus.audit(tmp_path / "photos")
-    first, second = found.duplicates.groups
+    result = isthmus.audit(tmp_path / "photos")
+    first, second = result.duplicates.groups
     assert (first.kept, set(first.dropped)) == ("large.png", {"03.png", "same.png"})
     assert (second.kept, second.dropped) == ("07.png", ("twin.png",))
-    assert len(found.clean) == 24
-    assert {"large.png", "07.png"} < set(found.clean)
-    assert "Images of one picture:\n  large.png (kept), " in found.summary()
-    assert "  07.png (kept), twin.png" in found.summary()
-    groups = found.to_dict()["duplicates"]["groups"]
+    assert len(result.clean) == 24
+    assert {"large.png", "07.png"} < set(result.clean)
+    assert "Images of one picture:\n  large.png (kept), " in result.summary()
+    assert "  07.png (kept), twin.png" in result.summary()
+    groups = result.to_dict()["duplicates"]["groups"]
     assert groups[1] == {"kept": "07.png", "dropped": ["twin.png"], "against": []}
     against = tmp_path / "test"
     against.mkdir()
     texture(7).save(against / "t.png")
     texture(99).save(against / "u.png")
     across = isthmus.audit(tmp_path / "photos", against=against)
-    group = next(one for one in across.duplicates.groups if one.against)
+    group = next(item for item in across.duplicates.groups if item.against)
     assert (group.kept, group.dropped, group.against) == (None, ("07.png", "twin.png"), ("t.png",))
     assert not {"07.png", "twin.png"} & set(across.clean)
 
@@ -97,11 +97,11 @@ def test_near_copies_of_dim_16_bit_pictures_are_found(tmp_path: Path, scale: int
             mirrored = mirrored.copy()
             mirrored[5, 5] = 65535  # a hot pixel does not make the set bright
         Image.fromarray(np.ascontiguousarray(mirrored)).save(tmp_path / f"mirror{index}.png")
-    found = isthmus.audit(tmp_path)
-    assert {frozenset((p.first, p.second)) for p in found.duplicates.pairs} >= {
+    result = isthmus.audit(tmp_path)
+    assert {frozenset((p.first, p.second)) for p in result.duplicates.pairs} >= {
         frozenset((f"{index}.png", f"mirror{index}.png")) for index in range(1, 4)
     }
-    assert len(found.duplicates.pairs) <= 4
+    assert len(result.duplicates.pairs) <= 4
 
 
 def test_groups_that_match_nothing_are_an_error_with_counts(tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_groups_that_match_nothing_are_an_error_with_counts(tmp_path: Path) -> N
         for index in range(8):
             texture(index + 8 * (part == "test")).save(tmp_path / part / f"patient-{index % 4}_{index}.png")
     options: dict[str, Any] = {"against": tmp_path / "test"}
-    found = isthmus.audit(tmp_path / "train", groups=r"patient-(\d+)", **options)
-    assert found.leakage is not None
-    assert len(found.leakage.leaks) == 4
+    result = isthmus.audit(tmp_path / "train", groups=r"patient-(\d+)", **options)
+    assert result.leakage is not None
+    assert len(result.leakage.leaks) == 4
     with pytest.raises(
         DataError, match=r"the pattern patinet-.* matches none of 16 names, such as 'patient-0_0"
     ):

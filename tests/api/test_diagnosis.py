@@ -22,18 +22,18 @@ def test_findings_are_shown_with_what_to_try() -> None:
     model = isthmus.load(MODEL)
     finding = {"name": "copying", "severity": "warning", "message": "it copies", "suggestion": "--code 2"}
     model.summary["findings"] = [finding]
-    found = isthmus.diagnose(model)
-    (shown,) = found.to_dict()["findings"]
+    result = isthmus.diagnose(model)
+    (shown,) = result.to_dict()["findings"]
     assert finding.items() <= shown.items()
     assert shown["hint"]["options"] == {"code": "2"}
-    assert "it copies" in found.table() and "code='2'" in found.table() and "--" not in found.table()
+    assert "it copies" in result.table() and "code='2'" in result.table() and "--" not in result.table()
     model.summary["findings"] = []
     assert isthmus.diagnose(model).summary() == "no problem was found with dense at the end of its training"
 
 
 @pytest.mark.usefixtures("here")
 def test_images_are_examined() -> None:
-    found = isthmus.diagnose(MODEL, "photos/left")
-    assert found.data == "photos/left"
-    assert found.observed is not None and found.observed.images == 12
+    result = isthmus.diagnose(MODEL, "photos/left")
+    assert result.data == "photos/left"
+    assert result.observed is not None and result.observed.images == 12
     assert isthmus.diagnose(MODEL).observed is None

@@ -37,10 +37,10 @@ def test_a_scale_enlarges_the_picture_of_every_use(name: str, here: Path) -> Non
 
 @pytest.mark.usefixtures("here")
 def test_pixels_of_small_images_become_whole_squares() -> None:
-    found = isthmus.search("photos.safetensors", "photos", "photos/left/1.png", count=1)
+    result = isthmus.search("photos.safetensors", "photos", "photos/left/1.png", count=1)
     image = read_image("photos/left/1.png")[..., 0]
     for scale in (None, 4):
-        sheet = np.asarray(Image.open(io.BytesIO(found.draw(scale))).convert("RGBA"))
+        sheet = np.asarray(Image.open(io.BytesIO(result.draw(scale))).convert("RGBA"))
         factor = scale or -(-128 // image.shape[0])
         cell = sheet[-1 - factor * image.shape[0] : -1, 1 : 1 + factor * image.shape[1], 0]
         assert np.array_equal(cell, image.repeat(factor, 0).repeat(factor, 1))
@@ -63,11 +63,11 @@ def test_comparisons_of_small_images_are_enlarged_and_results_are_not(scale: int
 
 @pytest.mark.usefixtures("here")
 def test_a_scale_is_refused_for_data_and_where_it_is_absurd() -> None:
-    found = isthmus.search("photos.safetensors", "photos", "photos/left/1.png")
+    result = isthmus.search("photos.safetensors", "photos", "photos/left/1.png")
     with pytest.raises(isthmus.UsageError, match="no picture"):
-        found.save("found.csv", scale=2)
-    with pytest.raises(isthmus.UsageError, match="from 1 on"):
-        found.save("found.png", scale=0)
+        result.save("found.csv", scale=2)
+    with pytest.raises(isthmus.UsageError, match="at least 1"):
+        result.save("found.png", scale=0)
     with pytest.raises(isthmus.OutputError, match="scale=100000"):
-        found.save("found.png", scale=100_000)
+        result.save("found.png", scale=100_000)
     assert not Path("found.png").exists()

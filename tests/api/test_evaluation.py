@@ -38,12 +38,12 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
-    found = isthmus.evaluate(MODEL, "photos", limit=6)
-    rows = list(csv.DictReader(found.save(tmp_path / "a.csv").read_text().splitlines()))
-    assert [row["name"] for row in rows] == list(found.names)
-    assert float(rows[0]["mse"]) == pytest.approx(found.scores["mse"][0], rel=1e-5)
-    np.testing.assert_array_equal(np.load(found.save(tmp_path / "a.npz"))["psnr"], found.scores["psnr"])
-    page = found.save(tmp_path / "a.html").read_text("utf-8")
+    result = isthmus.evaluate(MODEL, "photos", limit=6)
+    rows = list(csv.DictReader(result.save(tmp_path / "a.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == list(result.names)
+    assert float(rows[0]["mse"]) == pytest.approx(result.scores["mse"][0], rel=1e-5)
+    np.testing.assert_array_equal(np.load(result.save(tmp_path / "a.npz"))["psnr"], result.scores["psnr"])
+    page = result.save(tmp_path / "a.html").read_text("utf-8")
     assert "<h2>Worst</h2>" in page and "6 images of photos" in page
 
 
@@ -51,8 +51,8 @@ def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
 def test_the_model_of_the_caller_gets_no_prior() -> None:
     network = isthmus.load(MODEL)
     before = set(network.attachments)
-    found = isthmus.evaluate(network, "photos", generation=True)
-    assert found.generation is not None and "for this call only" in " ".join(found.notes)
+    result = isthmus.evaluate(network, "photos", generation=True)
+    assert result.generation is not None and "for this call only" in " ".join(result.notes)
     assert set(network.attachments) == before
 
 

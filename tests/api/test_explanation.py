@@ -28,12 +28,12 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_what_is_saved_is_what_was_found(tmp_path: Path) -> None:
-    found = isthmus.explain(MODEL, "photos", units=2)
-    assert any("the first, left/1.png, is explained" in note for note in found.notes)
-    saved = np.load(found.save(tmp_path / "a.npz"))
-    np.testing.assert_array_equal(saved["gradient_maps"], found.maps["gradient"])
-    assert saved["units"].tolist() == [unit.unit for unit in found.units]
-    assert found.traversals.shape[:2] == (2, 5)
+    result = isthmus.explain(MODEL, "photos", units=2)
+    assert any("the first, left/1.png, is explained" in note for note in result.notes)
+    saved = np.load(result.save(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(saved["gradient_maps"], result.maps["gradient"])
+    assert saved["units"].tolist() == [unit.unit for unit in result.units]
+    assert result.traversals.shape[:2] == (2, 5)
 
 
 @pytest.mark.usefixtures("here")
@@ -45,5 +45,5 @@ def test_a_number_of_units_is_at_least_one() -> None:
 @pytest.mark.usefixtures("here")
 def test_the_old_keyword_still_works() -> None:
     with pytest.warns(DeprecationWarning, match="data= is now reference="):
-        found = isthmus.explain(MODEL, IMAGE, data="photos/left", units=1)  # type: ignore[call-arg]
-    assert (found.reference, found.data) == ("reference", "photos/left")
+        result = isthmus.explain(MODEL, IMAGE, data="photos/left", units=1)  # type: ignore[call-arg]
+    assert (result.reference, result.data) == ("reference", "photos/left")

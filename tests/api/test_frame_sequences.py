@@ -46,12 +46,12 @@ def test_an_array_of_frames_is_worked_on_as_a_folder_is() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_an_animation_keeps_its_size_unless_a_scale_is_given(tmp_path: Path) -> None:
-    found = isthmus.reconstruct_frames(MODEL, FRAMES)
-    with Image.open(found.save(tmp_path / "a.gif")) as opened:
+    result = isthmus.reconstruct_frames(MODEL, FRAMES)
+    with Image.open(result.save(tmp_path / "a.gif")) as opened:
         assert opened.size == (12, 12)
-    with Image.open(found.save(tmp_path / "b.gif", scale=5)) as opened:
+    with Image.open(result.save(tmp_path / "b.gif", scale=5)) as opened:
         assert opened.size == (60, 60)
-    with Image.open(found.save(tmp_path / "a.png")) as sheet:
+    with Image.open(result.save(tmp_path / "a.png")) as sheet:
         assert min(sheet.size) >= 3 * 112
 
 

@@ -135,10 +135,10 @@ OBJECTS: dict[str, Callable[[Array], Any]] = {
     "tensor": lambda x: torch.from_numpy(x[:2]).permute(0, 3, 1, 2),
     "list of arrays": lambda x: [x[0], x[1]],
     "tuple": lambda x: (x[0], x[1]),
-    "generator": lambda x: (one for one in x[:2]),
-    "Pillow images": lambda x: [Image.fromarray(one[..., 0]) for one in x[:2]],
+    "generator": lambda x: (item for item in x[:2]),
+    "Pillow images": lambda x: [Image.fromarray(item[..., 0]) for item in x[:2]],
     "bytes": lambda x: [_write_png(x[0]), bytearray(_write_png(x[1]))],
-    "open files": lambda x: [io.BytesIO(_write_png(one)) for one in x[:2]],
+    "open files": lambda x: [io.BytesIO(_write_png(item)) for item in x[:2]],
     "mixed": lambda x: [x[0], "t.npy[1]"],
 }
 
@@ -168,7 +168,7 @@ def test_file_uses_keep_the_transparency_of_objects(array: Array) -> None:
 
 def test_file_uses_skip_what_is_broken_in_a_list_and_refuse_other_scales(array: Array) -> None:
     made = isthmus.denoise_files([array[0], b"no image"], out="clean", sigma=9)
-    assert [one.name for one in made.skipped] == ["1"] and _names("clean") == ["0.png"]
+    assert [item.name for item in made.skipped] == ["1"] and _names("clean") == ["0.png"]
     with pytest.raises(isthmus.DataError):
         isthmus.denoise_files(b"no image", out="other", sigma=9)
     with pytest.raises(isthmus.DataError) as caught:
@@ -185,8 +185,8 @@ def test_file_uses_say_what_was_chosen_in_reading_an_archive(array: Array) -> No
         entry = tarfile.TarInfo("0.png")
         entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
-    found = isthmus.denoise_files("t.tar", out="clean", sigma=9)
-    assert any("transparent parts" in note for note in found.notes)
+    result = isthmus.denoise_files("t.tar", out="clean", sigma=9)
+    assert any("transparent parts" in note for note in result.notes)
 
 
 LIMITED: dict[str, Callable[[str, str], int]] = {
@@ -238,8 +238,8 @@ def test_one_open_file_may_be_given_several_times() -> None:
     photo = Path("photos/left/1.png")
     expected = isthmus.embed(model, [photo, photo], what="code").vectors
     with photo.open("rb") as file:
-        found = isthmus.embed(model, [file, file], what="code").vectors
-        assert np.array_equal(found, expected)
+        result = isthmus.embed(model, [file, file], what="code").vectors
+        assert np.array_equal(result, expected)
         assert np.allclose(isthmus.embed(model, file, what="code").vectors, expected[:1])
         assert len(isthmus.interpolate(model, [file, file], frames=3).pixels) == 3
         assert np.allclose(model.encode(file).flat(), expected[0])
@@ -269,8 +269,8 @@ def test_the_images_of_a_limited_training_are_found_again() -> None:
     for number, options in enumerate(requests):
         out = f"{number}.safetensors"
         isthmus.train("photos", recipe="dense", code="2", steps=1, out=out, **options)
-        found = isthmus.evaluate(out, "photos")
-        assert found.gap is not None and found.baselines
+        result = isthmus.evaluate(out, "photos")
+        assert result.gap is not None and result.baselines
     with pytest.raises(isthmus.UsageError, match="limit=0"):
         isthmus.train("photos", recipe="dense", code="2", steps=1, limit=0)
 
@@ -289,8 +289,8 @@ def test_a_list_of_paths_stands_for_its_files(use: str, tmp_path: Path) -> None:
     written = "\ufeffpath,label\n../photos/left/1.png,a\n../photos/right/0.png,b\n../photos/missing.png,b\n"
     Path("lists/some.csv").write_text(written, "utf-8")
     Path("some.txt").write_text("photos/left/1.png\nphotos/left/3.png\n")
-    found = FILE_USES[use](["lists/some.csv", "photos/left/5.png"], Path("made"))
-    assert len(found.files) == 3 and [Path(one.name).name for one in found.skipped] == ["missing.png"]
+    result = FILE_USES[use](["lists/some.csv", "photos/left/5.png"], Path("made"))
+    assert len(result.files) == 3 and [Path(item.name).name for item in result.skipped] == ["missing.png"]
     made = [path.relative_to("made") for path in Path("made").rglob("*") if path.is_file()]
     assert sorted(path.stem for path in made) == ["0", "1", "5"]
     assert not [path for path in tmp_path.rglob("*.isth") if "made" not in path.parts]

@@ -60,12 +60,12 @@ def scratched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 
 def test_a_path_gives_an_array_and_a_file_the_same_pixels(scratched: np.ndarray) -> None:
     given = np.asarray(Image.open("scratch.png"))
-    whole = isthmus.inpaint("scratch.png", "mask.png")
-    np.testing.assert_array_equal(whole[~scratched], given[~scratched])
-    assert (whole[scratched] < 200).all()
+    inpainted = isthmus.inpaint("scratch.png", "mask.png")
+    np.testing.assert_array_equal(inpainted[~scratched], given[~scratched])
+    assert (inpainted[scratched] < 200).all()
     (entry,) = isthmus.inpaint_files("scratch.png", mask="mask.png", out="whole.png").files
     assert entry.missing == pytest.approx(scratched.mean())
-    np.testing.assert_array_equal(np.asarray(Image.open("whole.png")), whole)
+    np.testing.assert_array_equal(np.asarray(Image.open("whole.png")), inpainted)
 
 
 def test_a_colour_is_found_in_a_range(scratched: np.ndarray) -> None:
@@ -73,9 +73,9 @@ def test_a_colour_is_found_in_a_range(scratched: np.ndarray) -> None:
     Image.fromarray(deep).save("deep.png")
     done = isthmus.inpaint_files("deep.png", out="whole.png", mask_colour="#ffffff", range=(0, 4080))
     assert done.files[0].missing == pytest.approx(scratched.mean())
-    whole = np.asarray(Image.open("whole.png"))
-    np.testing.assert_array_equal(whole[~scratched], deep[~scratched])
-    assert (whole[scratched] < 3200).all()
+    inpainted = np.asarray(Image.open("whole.png"))
+    np.testing.assert_array_equal(inpainted[~scratched], deep[~scratched])
+    assert (inpainted[scratched] < 3200).all()
 
 
 @pytest.mark.usefixtures("scratched")
@@ -106,7 +106,7 @@ def test_an_image_whose_mask_is_missing_from_a_folder_is_named_with_it() -> None
     Image.open("mask.png").save("masks/scratch.bmp")
     Image.open("scratch.png").save("other.png")
     done = isthmus.inpaint_files(["scratch.png", "other.png"], mask="masks", out="out")
-    assert [one.name for one in done.files] == ["scratch.png"]
+    assert [file.name for file in done.files] == ["scratch.png"]
     (skipped,) = done.skipped
     assert skipped.name == "other.png"
     assert skipped.reason == f"its mask {Path('masks/other.png')}: no such file"
@@ -139,10 +139,10 @@ def test_a_colour_drawn_in_a_jpeg_is_gone(
     Image.fromarray(drawn).save("marked.jpg", quality=85, subsampling=subsampling)
     options: dict[str, Any] = {"mask_colour": "#ff00ff", "tolerance": 40}
     isthmus.inpaint_files("marked.jpg", out="whole.png", **options)
-    whole = np.asarray(Image.open("whole.png")).astype(float)
+    inpainted = np.asarray(Image.open("whole.png")).astype(float)
     bar = np.s_[86:102, 36:204]
-    error = np.square(whole[bar] - photo[bar]).mean()
+    error = np.square(inpainted[bar] - photo[bar]).mean()
     isthmus.inpaint_files("marked.jpg", out="tight.png", mask_grow=0, **options)
     tight = np.asarray(Image.open("tight.png")).astype(float)
-    assert -10 * np.log10(np.square(whole - photo).mean() / 255**2) > least
+    assert -10 * np.log10(np.square(inpainted - photo).mean() / 255**2) > least
     assert error <= np.square(tight[bar] - photo[bar]).mean()

@@ -20,9 +20,9 @@ MODEL = "photos.safetensors"
 
 
 def inspect_compressed() -> CompressedFileInfo:
-    found = isthmus.inspect_file("photo.isth")
-    assert isinstance(found, CompressedFileInfo)
-    return found
+    result = isthmus.inspect_file("photo.isth")
+    assert isinstance(result, CompressedFileInfo)
+    return result
 
 
 PARITY = {
@@ -48,22 +48,22 @@ def test_nothing_heavy_is_imported() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_model_file_is_described() -> None:
-    found = isthmus.inspect_file(MODEL)
-    assert isinstance(found, ModelInfo)
-    assert (found.code, found.size, found.channels) == ("3", (12, 12), 1)
-    assert found.bytes == Path(MODEL).stat().st_size
-    assert found.numbers["encoder"] > 0
-    assert "photos" in found.table()
+    result = isthmus.inspect_file(MODEL)
+    assert isinstance(result, ModelInfo)
+    assert (result.code, result.size, result.channels) == ("3", (12, 12), 1)
+    assert result.bytes == Path(MODEL).stat().st_size
+    assert result.numbers["encoder"] > 0
+    assert "photos" in result.table()
 
 
 @pytest.mark.usefixtures("here")
 def test_a_compressed_file_is_described() -> None:
     Path("photo.isth").write_bytes(isthmus.compress(np.zeros((16, 24, 3), np.uint8)))
-    found = inspect_compressed()
-    assert (tuple(found.size), found.channels, found.alpha) == ((16, 24), 3, False)
-    assert found.bpp == pytest.approx(8 * found.bytes / (16 * 24))
-    assert sum(found.parts.values()) <= found.bytes
-    assert "24×16, colour" in found.table()
+    result = inspect_compressed()
+    assert (tuple(result.size), result.channels, result.alpha) == ((16, 24), 3, False)
+    assert result.bpp == pytest.approx(8 * result.bytes / (16 * 24))
+    assert sum(result.parts.values()) <= result.bytes
+    assert "24×16, colour" in result.table()
 
 
 @pytest.mark.usefixtures("here")

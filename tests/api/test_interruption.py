@@ -105,9 +105,9 @@ def run_part(name: str) -> Any:
 
 @pytest.mark.usefixtures("folder")
 def test_parts_of_embed_anomalies_and_evaluate_are_those_of_the_whole_call() -> None:
-    part, whole = run_part("embed, code"), isthmus.embed(MODEL, "many.npy", what="code")
-    assert part.vectors.shape == (256, 3) and part.names == whole.names[:256]
-    np.testing.assert_array_equal(part.vectors, whole.vectors[:256])
+    part, complete_result = run_part("embed, code"), isthmus.embed(MODEL, "many.npy", what="code")
+    assert part.vectors.shape == (256, 3) and part.names == complete_result.names[:256]
+    np.testing.assert_array_equal(part.vectors, complete_result.vectors[:256])
 
     part, scored = run_part("anomalies"), isthmus.anomalies(MODEL, "many.npy", normal="photos")
     np.testing.assert_array_equal(part.scores, scored.scores[:256])
@@ -154,7 +154,7 @@ def test_finished_contenders_trials_and_images_are_kept() -> None:
 @pytest.mark.usefixtures("folder")
 def test_files_that_are_written_are_in_the_result_and_the_same_call_does_the_rest() -> None:
     part = run_part("denoise_files")
-    assert [one.output for one in part.files] == [str(Path("out", part.files[0].name))]
+    assert [file.output for file in part.files] == [str(Path("out", part.files[0].name))]
     assert Path(part.files[0].output).is_file()
     rest = isthmus.denoise_files("photos", sigma=10, out="out", workers=1)
     assert rest.complete and rest.already_there == 1 and len(rest.files) == 23

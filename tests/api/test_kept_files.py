@@ -117,7 +117,7 @@ def test_results_in_the_folder_are_not_restored_again() -> None:
     for _ in range(3):
         restore("in", "in/clean", force=True)
     assert [path.name for path in Path("in/clean").rglob("*.*")] == ["a.png"]
-    with pytest.raises(UsageError, match="folder of the images") as caught:
+    with pytest.raises(UsageError, match="folder of the input images") as caught:
         restore("in", "in")
     assert "in_place" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no effect"):

@@ -67,13 +67,13 @@ def _train(data: Any, **options: Any) -> float:
 
 
 def _compare(data: Any, **options: Any) -> float:
-    found = isthmus.compare(data, ["dense"], code="4", steps=2, **options)
-    return found.contenders[0].metrics["mse"].mean
+    result = isthmus.compare(data, ["dense"], code="4", steps=2, **options)
+    return result.contenders[0].metrics["mse"].mean
 
 
 def _tune(data: Any, **options: Any) -> list[float]:
-    found = isthmus.tune(data, ["code=4"], recipe="dense", steps=2, folds=2, **options)
-    return list(found.trials[0].means.values())
+    result = isthmus.tune(data, ["code=4"], recipe="dense", steps=2, folds=2, **options)
+    return list(result.trials[0].means.values())
 
 
 Use = Callable[[Any, Any, Path, dict[str, Any]], Any]
@@ -145,14 +145,14 @@ KINDS: dict[str, Callable[[Array], Any]] = {
 @pytest.fixture(scope="module")
 def expected(model: isthmus.Autoencoder, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Array]:
     """What a use gives for float32 in [0, 1]; computed once."""
-    found: dict[str, Array] = {}
+    results: dict[str, Array] = {}
 
     def compute(name: str) -> Array:
-        if name not in found:
+        if name not in results:
             folder = tmp_path_factory.mktemp("expected")
             own = isthmus.load(_save(model, folder))
-            found[name] = np.asarray(_call(name, own, IMAGES, folder, {}), dtype=np.float64)
-        return found[name]
+            results[name] = np.asarray(_call(name, own, IMAGES, folder, {}), dtype=np.float64)
+        return results[name]
 
     return compute
 
@@ -184,8 +184,8 @@ def test_a_range_maps_the_samples_of_every_use(
     name: str, model: isthmus.Autoencoder, expected: Callable[[str], Array], tmp_path: Path
 ) -> None:
     own = isthmus.load(_save(model, tmp_path))
-    found = _call(name, own, IMAGES * WHITE, tmp_path, {"range": (0, WHITE)})
-    assert np.allclose(np.asarray(found, dtype=np.float64), expected(name), atol=1e-6)
+    result = _call(name, own, IMAGES * WHITE, tmp_path, {"range": (0, WHITE)})
+    assert np.allclose(np.asarray(result, dtype=np.float64), expected(name), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,10 +194,10 @@ def test_every_use_takes_every_kind_of_array(
     name: str, kind: str, model: isthmus.Autoencoder, expected: Callable[[str], Array], tmp_path: Path
 ) -> None:
     own = isthmus.load(_save(model, tmp_path))
-    found = _call(name, own, KINDS[kind](IMAGES), tmp_path, {})
+    result = _call(name, own, KINDS[kind](IMAGES), tmp_path, {})
     # `denoise` and `inpaint` answer in the type that they are given.
     rounded = name in ("denoise", "inpaint") and ("half" in kind or "bfloat16" in kind)
-    assert np.allclose(np.asarray(found, dtype=np.float64), expected(name), atol=1e-2 if rounded else 1e-6)
+    assert np.allclose(np.asarray(result, dtype=np.float64), expected(name), atol=1e-2 if rounded else 1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in USES if name not in LABELLED_USES])
@@ -231,10 +231,10 @@ def test_a_model_remembers_the_range_of_its_training_images(
     assert trained.training_report.images + trained.training_report.held_out == len(IMAGES)
     mapped = isthmus.read("counts.npy", range=span)
     for data, options in (("counts.npy", {"range": span}), (mapped, {})):
-        found = isthmus.evaluate("m.safetensors", data, **options)  # type: ignore[arg-type]
-        assert set(found.baselines) == {"pca", "mean_image"}  # its training images were found again
-        assert found.gap is not None
-        assert np.array_equal(found.scores["mse"], isthmus.evaluate(trained, mapped).scores["mse"])
+        result = isthmus.evaluate("m.safetensors", data, **options)  # type: ignore[arg-type]
+        assert set(result.baselines) == {"pca", "mean_image"}  # its training images were found again
+        assert result.gap is not None
+        assert np.array_equal(result.scores["mse"], isthmus.evaluate(trained, mapped).scores["mse"])
     own = isthmus.embed("m.safetensors", "counts.npy", range=span)
     assert np.array_equal(own.vectors, isthmus.embed(trained, mapped).vectors)
     assert own.reference == "model"

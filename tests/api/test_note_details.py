@@ -38,9 +38,9 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def check(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Fields by id, after a look at the form."""
     details = document["note_details"]
-    assert [one["text"] for one in details] == document["notes"]
-    assert all(sorted(one) == ["fields", "id", "text"] and ID.fullmatch(one["id"]) for one in details)
-    return {one["id"]: one["fields"] for one in details}
+    assert [item["text"] for item in details] == document["notes"]
+    assert all(sorted(item) == ["fields", "id", "text"] and ID.fullmatch(item["id"]) for item in details)
+    return {item["id"]: item["fields"] for item in details}
 
 
 def test_a_training_keeps_them_in_the_models_file(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,16 +86,16 @@ def test_an_untrained_model_copies_its_input() -> None:
 
 
 def test_evaluate_measures_against_the_target(model: Autoencoder) -> None:
-    found = isthmus.evaluate(model, INPUTS, target=TARGETS)
+    result = isthmus.evaluate(model, INPUTS, target=TARGETS)
     made = model.reconstruct(INPUTS / 255)
-    assert found.metrics["mse"] == pytest.approx(((made - TARGETS / 255) ** 2).mean(), rel=1e-4)
+    assert result.metrics["mse"] == pytest.approx(((made - TARGETS / 255) ** 2).mean(), rel=1e-4)
     copied = ((INPUTS / 255 - TARGETS / 255) ** 2).mean()
-    assert found.baselines["copy"]["mse"] == pytest.approx(copied, rel=1e-4)
-    assert found.metrics["psnr"] > found.baselines["copy"]["psnr"]
-    assert found.baselines["linear_map"]["mse"] < copied
-    assert found.clean is None and found.gap is None
-    assert "linear map of patches" in found.table()
-    assert "<html" in found.page()
+    assert result.baselines["copy"]["mse"] == pytest.approx(copied, rel=1e-4)
+    assert result.metrics["psnr"] > result.baselines["copy"]["psnr"]
+    assert result.baselines["linear_map"]["mse"] < copied
+    assert result.clean is None and result.gap is None
+    assert "linear map of patches" in result.table()
+    assert "<html" in result.page()
 
 
 def test_evaluate_says_what_is_missing(model: Autoencoder) -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_learn_from_pairs_says_why() -> None:
     with pytest.raises(UsageError, match="learns from pairs") as caught:
         isthmus.train(INPUTS, recipe="transform-pairs", steps=1)
     assert "target" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="held-out part"):
+    with pytest.raises(UsageError, match="held out instead"):
         isthmus.train(INPUTS, target=TARGETS, val=INPUTS, steps=1)
     with pytest.raises(CapabilityError, match="pairs"):
         isthmus.train(INPUTS, target=TARGETS, private=3.0, steps=1)
@@ -188,9 +188,9 @@ def test_uses_that_compare_images_with_themselves_are_refused(model: Autoencoder
 
 def test_the_doctor_examines_pairs(model: Autoencoder) -> None:
     assert isthmus.diagnose(model).observed is None
-    seen = isthmus.diagnose(model, INPUTS, target=TARGETS).observed
-    assert seen is not None
-    assert seen.image_numbers == 16 * 16 * 3
+    observed = isthmus.diagnose(model, INPUTS, target=TARGETS).observed
+    assert observed is not None
+    assert observed.image_numbers == 16 * 16 * 3
     with pytest.raises(UsageError, match="trained on pairs"):
         isthmus.diagnose(model, INPUTS)
 
@@ -237,8 +237,8 @@ def test_the_shell_gives_the_same(
     assert "1 image without a partner left out: alone.png" in said
     assert main(["evaluate", "m.safetensors", "gray", "--target", "colour", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    found = isthmus.evaluate("m.safetensors", "gray", target="colour")
-    assert document["metrics"]["psnr"] == pytest.approx(found.metrics["psnr"])
+    result = isthmus.evaluate("m.safetensors", "gray", target="colour")
+    assert document["metrics"]["psnr"] == pytest.approx(result.metrics["psnr"])
     assert set(document["baselines"]) == {"copy", "linear_map"}
     assert main(["reconstruct", "m.safetensors", "gray", "-o", "made"]) == 0
     assert isthmus.read("made").channels == 3

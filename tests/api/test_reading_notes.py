@@ -59,7 +59,7 @@ def test_a_use_says_once_what_it_left_out(name: str, caplog: pytest.LogCaptureFi
     result = USES[name]()
     notes = " ".join(result.notes)
     assert "transparent" in notes and "pages" in notes
-    assert [Path(one.name).name for one in result.skipped] == ["broken.png"]
+    assert [Path(item.name).name for item in result.skipped] == ["broken.png"]
     for word in ("skipped left/broken.png", "transparent", "several pages"):
         assert sum(word in message for message in caplog.messages) == 1, word
 

@@ -74,24 +74,29 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_sixteen_images_are_made_and_small_ones_are_enlarged_in_a_picture(tmp_path: Path) -> None:
-    found = isthmus.generate(MODEL)
-    assert (found.count, found.size, found.prior, found.reference) == (16, (12, 12), "mixture", "training")
-    assert np.array_equal(np.asarray(found), found.pixels)
-    with Image.open(found.save(tmp_path / "a.png")) as sheet:
+    result = isthmus.generate(MODEL)
+    assert (result.count, result.size, result.prior, result.reference) == (
+        16,
+        (12, 12),
+        "mixture",
+        "training",
+    )
+    assert np.array_equal(np.asarray(result), result.pixels)
+    with Image.open(result.save(tmp_path / "a.png")) as sheet:
         assert min(sheet.size) >= 4 * 112
-    with Image.open(found.save(tmp_path / "b.png", scale=3)) as sheet:
+    with Image.open(result.save(tmp_path / "b.png", scale=3)) as sheet:
         assert sheet.size == (4 * 38 - 2, 4 * 38 - 2)
-    found.save(tmp_path / "a.npz")
-    assert np.array_equal(np.load(tmp_path / "a.npz")["images"], found.pixels)
-    found.save(tmp_path / "folder")
+    result.save(tmp_path / "a.npz")
+    assert np.array_equal(np.load(tmp_path / "a.npz")["images"], result.pixels)
+    result.save(tmp_path / "folder")
     first = np.asarray(Image.open(tmp_path / "folder" / "00000.png"))
-    assert np.array_equal(first, found.image(0)[..., 0])
-    assert json.loads(found.save(tmp_path / "a.json").read_text())["seed"] == 0
+    assert np.array_equal(first, result.image(0)[..., 0])
+    assert json.loads(result.save(tmp_path / "a.json").read_text())["seed"] == 0
     with pytest.raises(ExistsError):
-        found.save(tmp_path / "a.png")
+        result.save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="scale=0"):
-        found.save(tmp_path / "c.png", scale=0)
-    assert "data:image/png;base64," in found._repr_html_()
+        result.save(tmp_path / "c.png", scale=0)
+    assert "data:image/png;base64," in result._repr_html_()
 
 
 @pytest.mark.usefixtures("here")
@@ -149,5 +154,5 @@ def test_old_names_still_work() -> None:
 def test_pages_that_are_left_out_are_noted() -> None:
     pages = [Image.fromarray(np.full((12, 12), 90 * index, np.uint8)) for index in range(2)]
     pages[0].save("pages.tif", save_all=True, append_images=pages[1:])
-    found = isthmus.interpolate(MODEL, ["pages.tif", "photos/left/1.png"], frames=3)
-    assert any("several pages" in note for note in found.notes)
+    result = isthmus.interpolate(MODEL, ["pages.tif", "photos/left/1.png"], frames=3)
+    assert any("several pages" in note for note in result.notes)

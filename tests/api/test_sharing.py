@@ -57,8 +57,8 @@ def test_through_a_folder_and_back(model: Path, tmp_path: Path) -> None:
 
 def test_a_model_in_memory_is_shared(tmp_path: Path) -> None:
     small = recipe("dense").with_settings({"code": "2", "backbone.width": "3"})
-    found = isthmus.push(build(small, channels=1, size=(5, 5), seed=3), f"{tmp_path}/shared/")
-    assert found.model == "dense"
+    result = isthmus.push(build(small, channels=1, size=(5, 5), seed=3), f"{tmp_path}/shared/")
+    assert result.model == "dense"
     assert load(tmp_path / "shared" / "model.safetensors").size == (5, 5)
 
 

@@ -56,14 +56,14 @@ PARITY = {
 
 @pytest.mark.usefixtures("here")
 def test_the_result_is_saved_by_suffix(tmp_path: Path) -> None:
-    found = isthmus.search(MODEL, "photos", "photos/left", count=4)
-    assert found.queries[0] == "1.png" and found.matches[0][0].name == "left/1.png"
-    assert found.matches[0][0].value == pytest.approx(1, abs=1e-5)
-    rows = list(csv.DictReader(found.save(tmp_path / "s.csv").read_text().splitlines()))
-    assert len(rows) == 4 * len(found.queries)
-    assert rows[0]["match"] == "left/1.png" and int(rows[0]["row"]) == found.matches[0][0].row
-    assert np.load(found.save(tmp_path / "s.npz"))["rows"].shape == (12, 4)
-    assert found.save(tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+    result = isthmus.search(MODEL, "photos", "photos/left", count=4)
+    assert result.queries[0] == "1.png" and result.matches[0][0].name == "left/1.png"
+    assert result.matches[0][0].value == pytest.approx(1, abs=1e-5)
+    rows = list(csv.DictReader(result.save(tmp_path / "s.csv").read_text().splitlines()))
+    assert len(rows) == 4 * len(result.queries)
+    assert rows[0]["match"] == "left/1.png" and int(rows[0]["row"]) == result.matches[0][0].row
+    assert np.load(result.save(tmp_path / "s.npz"))["rows"].shape == (12, 4)
+    assert result.save(tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_index_is_kept_where_it_is_asked_for_and_follows_the_folder(here: Path) -> None:
@@ -82,9 +82,9 @@ def test_an_index_is_kept_where_it_is_asked_for_and_follows_the_folder(here: Pat
 
 def test_an_index_that_cannot_be_written_does_not_lose_the_answer(here: Path) -> None:
     (here / "file").write_text("not a folder")
-    found = isthmus.search(MODEL, "photos", LIKE, index="file/kept.safetensors")
-    assert found.index is None and found.index_error is not None
-    assert found.matches == isthmus.search(MODEL, "photos", LIKE).matches
+    result = isthmus.search(MODEL, "photos", LIKE, index="file/kept.safetensors")
+    assert result.index is None and result.index_error is not None
+    assert result.matches == isthmus.search(MODEL, "photos", LIKE).matches
 
 
 @pytest.mark.usefixtures("here")

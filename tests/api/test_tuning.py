@@ -52,21 +52,21 @@ PARITY = {
 
 def test_broken_files_are_named(here: Path) -> None:
     (here / "photos/broken.png").write_bytes(b"no image")
-    found = isthmus.tune("photos", ["code=1"], **QUICK)
-    assert [one.name for one in found.skipped] == ["broken.png"]
+    result = isthmus.tune("photos", ["code=1"], **QUICK)
+    assert [item.name for item in result.skipped] == ["broken.png"]
 
 
 @pytest.mark.usefixtures("here")
 def test_the_csv_file_has_a_row_per_trial() -> None:
-    found = isthmus.tune("photos", ["code=1,2"], **QUICK)
-    rows = list(csv.DictReader(found.save("t.csv").read_text().splitlines()))
-    assert [row["code"] for row in rows] == [trial.settings["code"] for trial in found.trials]
-    assert float(rows[0]["mse"]) == pytest.approx(found.trials[0].means["mse"])
+    result = isthmus.tune("photos", ["code=1,2"], **QUICK)
+    rows = list(csv.DictReader(result.save("t.csv").read_text().splitlines()))
+    assert [row["code"] for row in rows] == [trial.settings["code"] for trial in result.trials]
+    assert float(rows[0]["mse"]) == pytest.approx(result.trials[0].means["mse"])
 
 
 @pytest.mark.usefixtures("here")
 def test_old_keywords_still_work() -> None:
     options = {key: value for key, value in QUICK.items() if key != "folds"}
     with pytest.warns(DeprecationWarning):
-        found = isthmus.tune("photos", ["code=1"], folds_count=2, out="log.jsonl", **options)  # type: ignore[call-arg]
-    assert found.folds == 2 and found.log == "log.jsonl" and Path("log.jsonl").exists()
+        result = isthmus.tune("photos", ["code=1"], folds_count=2, out="log.jsonl", **options)  # type: ignore[call-arg]
+    assert result.folds == 2 and result.log == "log.jsonl" and Path("log.jsonl").exists()

@@ -30,14 +30,14 @@ def table(title: str) -> list[list[str]]:
 
 
 def hidden_options() -> set[tuple[str, str]]:
-    found = set()
+    results = set()
     for entry in COMMANDS:
         command = group.get_command(click.Context(group), entry.name)
         assert command is not None
         for option in command.params:
             if isinstance(option, click.Option) and option.hidden:
-                found.add((entry.name, option.opts[0]))
-    return found
+                results.add((entry.name, option.opts[0]))
+    return results
 
 
 def test_the_page_lists_every_old_option() -> None:
@@ -51,15 +51,15 @@ def test_an_old_argument_sets_the_new_one(function: str, old: str, new: str) -> 
     and an argument that does not exist is not among those that are taken."""
     public = getattr(isthmus, function)
     assert new in inspect.signature(public).parameters
-    seen: dict[str, Any] = {}
+    calls: dict[str, Any] = {}
 
     def record(*_: Any, **options: Any) -> None:
-        seen.update(options)
+        calls.update(options)
 
     renamed: Callable[..., Any] = rename_keywords(**{old: new})(record)
     with pytest.warns(DeprecationWarning, match=f"{old}= is now {new}="):
         renamed(**{old: 3})
-    assert seen == {new: 3}
+    assert calls == {new: 3}
     if function != "train":
         with pytest.warns(DeprecationWarning, match=f"{old}="), pytest.raises(Exception):  # noqa: B017
             public(**{old: object()})

@@ -91,17 +91,17 @@ def test_a_use_works_or_is_refused_with_the_reason(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = make_model(kind)
-    found: dict[str, str] = {}
+    results: dict[str, str] = {}
     for name, use in USES.items():
         try:
             use(model)
         except IsthmusError as error:
             assert error.exit_code == CapabilityError.exit_code
-            found[name] = error.message
+            results[name] = error.message
     expected = REFUSED[kind]
-    assert set(found) == set(expected), {key: found.get(key) for key in set(found) ^ set(expected)}
+    assert set(results) == set(expected), {key: results.get(key) for key in set(results) ^ set(expected)}
     for name, part in expected.items():
-        assert part in found[name]
+        assert part in results[name]
 
 
 def test_files_are_not_denoised_by_a_model_that_was_not_trained_for_it(

@@ -99,7 +99,7 @@ def document(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]
         assert main([*words, "--json"]) == code
         out = capsys.readouterr().out
         assert out.count("\n") == 1
-        found: dict[str, Any] = json.loads(out)
-        return found
+        answer: dict[str, Any] = json.loads(out)
+        return answer
 
     return run

@@ -16,22 +16,22 @@ SMALL = ("--code", "3", "--steps", "6", "--set", "backbone.width=8")
 
 @pytest.mark.usefixtures("here")
 def test_every_recipe_gets_the_same_steps_and_images(document: Document) -> None:
-    found = document("compare", "photos", "--recipes", "dense,recurrent", *SMALL)
-    rows = {row["name"]: row for row in found["contenders"]}
+    result = document("compare", "photos", "--recipes", "dense,recurrent", *SMALL)
+    rows = {row["name"]: row for row in result["contenders"]}
     assert set(rows) == {"dense", "recurrent", "PCA", "mean image"}
     assert rows["dense"]["steps"] == rows["recurrent"]["steps"] == 6
     assert rows["dense"]["numbers"] == rows["PCA"]["numbers"] == 3
-    assert found["training_images"] + found["test_images"] == 10
-    errors = [row["metrics"]["mse"]["mean"] for row in found["contenders"]]
+    assert result["training_images"] + result["test_images"] == 10
+    errors = [row["metrics"]["mse"]["mean"] for row in result["contenders"]]
     assert errors == sorted(errors)
-    assert all(row["metrics"]["mse"]["half_width"] is None for row in found["contenders"])
+    assert all(row["metrics"]["mse"]["half_width"] is None for row in result["contenders"])
 
 
 @pytest.mark.usefixtures("here")
 def test_seeds_give_intervals(document: Document) -> None:
-    found = document("compare", "photos", "--recipes", "dense", "--seeds", "2", *SMALL)
-    dense = next(row for row in found["contenders"] if row["name"] == "dense")
-    assert found["seeds"] == [0, 1]
+    result = document("compare", "photos", "--recipes", "dense", "--seeds", "2", *SMALL)
+    dense = next(row for row in result["contenders"] if row["name"] == "dense")
+    assert result["seeds"] == [0, 1]
     assert dense["metrics"]["mse"]["half_width"] > 0
 
 

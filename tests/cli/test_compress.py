@@ -35,22 +35,22 @@ def pixels(path: str | Path) -> np.ndarray:
 
 
 def test_a_folder_becomes_files_and_images_again(folder: Path, document: Document) -> None:
-    found = document("compress", "photos", "-o", "small", "--model", MODEL, "--verify")
-    assert [Path(f["file"]).as_posix() for f in found["files"]] == [
+    result = document("compress", "photos", "-o", "small", "--model", MODEL, "--verify")
+    assert [Path(f["file"]).as_posix() for f in result["files"]] == [
         "small/a.isth", "small/b.isth", "small/deep/c.isth",
     ]  # fmt: skip
-    for one in found["files"]:
-        size = (folder / one["file"]).stat().st_size
-        assert one["bytes"] == size
-        assert one["bpp"] == pytest.approx(8 * size / (48 * 40))
-        assert 10 < one["psnr"] < 60
+    for file in result["files"]:
+        size = (folder / file["file"]).stat().st_size
+        assert file["bytes"] == size
+        assert file["bpp"] == pytest.approx(8 * size / (48 * 40))
+        assert 10 < file["psnr"] < 60
     again = document("decompress", "small", "-o", "again", "--model", MODEL)
     assert [f["size"] for f in again["files"]] == [[48, 40]] * 3
-    for name, one in zip(("a", "b", "deep/c"), found["files"], strict=True):
+    for name, file in zip(("a", "b", "deep/c"), result["files"], strict=True):
         before, after = pixels(f"photos/{name}.png"), pixels(f"again/{name}.png")
         assert after.shape == before.shape
         mean = ((before - after)[..., :3] ** 2).mean()
-        assert -10 * np.log10(mean / 255**2) == pytest.approx(one["psnr"], abs=1e-6)
+        assert -10 * np.log10(mean / 255**2) == pytest.approx(file["psnr"], abs=1e-6)
 
 
 @pytest.mark.usefixtures("folder")
@@ -59,8 +59,8 @@ def test_what_is_there_already_is_left(document: Document, capsys: pytest.Captur
     assert main([*words, "--jobs", "1"]) == 0  # the old spelling of --workers
     assert "3 images compressed" in capsys.readouterr().out
     Path("small/b.isth").unlink()
-    found = document(*words)
-    assert (len(found["files"]), found["already_there"]) == (1, 2)
+    result = document(*words)
+    assert (len(result["files"]), result["already_there"]) == (1, 2)
     assert len(document(*words, "--force")["files"]) == 3
 
 
@@ -80,10 +80,10 @@ def test_a_broken_image_does_not_stop_the_others(
 ) -> None:
     Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     Image.fromarray(np.zeros((9, 9), np.uint16)).save("photos/deep.png")
-    found = document("compress", "photos", "-o", "small", "--model", MODEL, code=3)
-    assert len(found["files"]) == 3
-    assert [one["name"] for one in found["skipped"]] == ["broken.png", "deep.png"]
-    assert "8 bits" in found["skipped"][1]["reason"]
+    result = document("compress", "photos", "-o", "small", "--model", MODEL, code=3)
+    assert len(result["files"]) == 3
+    assert [item["name"] for item in result["skipped"]] == ["broken.png", "deep.png"]
+    assert "8 bits" in result["skipped"][1]["reason"]
     assert main(["compress", "photos/broken.png", "-o", "x.isth", "--model", MODEL]) == 1
     assert "broken.png" in capsys.readouterr().err
 
@@ -99,17 +99,17 @@ def test_damage_is_named_and_may_be_passed_over(
     capsys.readouterr()
     assert main(["decompress", "small/a.isth", "-o", "a.png", "--model", MODEL]) == 1
     assert "small/a.isth: damaged: tile 0 does not match its checksum" in capsys.readouterr().err
-    found = document("decompress", "small", "-o", "out", "--model", MODEL, code=3)
-    assert [one["name"] for one in found["skipped"]] == ["a.isth"]
-    assert [one["id"] for one in found["skipped"]] == ["compressed-file.chunk-checksum"]
-    found = document("decompress", "small", "-o", "out2", "--model", MODEL, "--keep-going", code=3)
+    result = document("decompress", "small", "-o", "out", "--model", MODEL, code=3)
+    assert [item["name"] for item in result["skipped"]] == ["a.isth"]
+    assert [item["id"] for item in result["skipped"]] == ["compressed-file.chunk-checksum"]
+    result = document("decompress", "small", "-o", "out2", "--model", MODEL, "--keep-going", code=3)
     # Its only tile is damaged, so nothing of the picture is left to write.
-    assert [one["name"] for one in found["skipped"]] == ["a.isth"]
-    assert [f["damage"] for f in found["files"]] == [[], []]
-    found = document("verify", "small", code=3)
-    assert [Path(one["name"]).name for one in found["skipped"]] == ["a.isth"]
-    assert [one["id"] for one in found["skipped"]] == ["compressed-file.chunk-checksum"]
-    assert len(found["files"]) == 2
+    assert [item["name"] for item in result["skipped"]] == ["a.isth"]
+    assert [f["damage"] for f in result["files"]] == [[], []]
+    result = document("verify", "small", code=3)
+    assert [Path(item["name"]).name for item in result["skipped"]] == ["a.isth"]
+    assert [item["id"] for item in result["skipped"]] == ["compressed-file.chunk-checksum"]
+    assert len(result["files"]) == 2
     assert main(["verify", "small/a.isth"]) == 1
     assert main(["verify", "small/b.isth", "--model", MODEL]) == 0
 
@@ -119,8 +119,8 @@ def test_a_region_and_a_format(document: Document) -> None:
     assert main(["compress", "photos/a.png", "-o", "a.isth", "--model", MODEL, "--preview", "16"]) == 0
     assert main(["decompress", "a.isth", "-o", "a.png", "--model", MODEL]) == 0
     words = ["decompress", "a.isth", "-o", "part", "--format", "bmp", "--region", "10x20+5+7"]
-    found = document(*words, "--model", MODEL)
-    assert found["files"][0]["size"] == [20, 10]
+    result = document(*words, "--model", MODEL)
+    assert result["files"][0]["size"] == [20, 10]
     assert np.abs(pixels("part/a.bmp") - pixels("a.png")[7:27, 5:15]).max() <= 1
     assert main(["decompress", "a.isth", "-o", "x.png", "--region", "10x20", "--model", MODEL]) == 2
     assert main(["decompress", "a.isth", "-o", "x.png", "--region", "99x9+0+0", "--model", MODEL]) == 2

@@ -51,7 +51,7 @@ def test_exchanged_arguments_give_the_whole_line(
 ) -> None:
     assert main(_fill(line, images, MODEL)) == 2
     message, hint = capsys.readouterr().err.strip().splitlines()
-    assert message == f"isthmus: error: {MODEL} is a model file, and images are expected here"
+    assert message == f"isthmus: error: {MODEL} is a model file, but images are expected in its place"
     assert shlex.split(hint) == ["hint:", "isthmus", *_fill(line, MODEL, images)]
 
 
@@ -118,7 +118,7 @@ def test_info_on_a_folder_of_compressed_images(here: Path, capsys: pytest.Captur
     isthmus.compress_files(here / "photos/left", out=here / "small")
     assert main(["info", "small"]) == 2
     message, hint = capsys.readouterr().err.strip().splitlines()
-    assert message.endswith("small is a folder of compressed images, and one file is expected")
+    assert message.endswith("small is a folder of compressed images, but one model file is expected")
     assert main(shlex.split(hint.removeprefix("hint: isthmus "))) == 0
 
 

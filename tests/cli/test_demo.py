@@ -19,9 +19,9 @@ Capture = pytest.CaptureFixture[str]
 @pytest.mark.usefixtures("quick_demo")
 def test_the_demo_leaves_a_model_and_a_page(tmp_path: Path, capsys: Capture) -> None:
     assert main(["demo", "--minutes", "0.03", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["model"] == "isthmus-demo/fashion-sample.safetensors"
-    page = (tmp_path / found["report"]).read_text(encoding="utf-8")
+    document = json.loads(capsys.readouterr().out)
+    assert document["model"] == "isthmus-demo/fashion-sample.safetensors"
+    page = (tmp_path / document["report"]).read_text(encoding="utf-8")
     for section in (
         "Reconstructions",
         "Numbers",
@@ -36,14 +36,14 @@ def test_the_demo_leaves_a_model_and_a_page(tmp_path: Path, capsys: Capture) -> 
         "Recipe",
     ):
         assert f"<h2>{section}</h2>" in page
-    assert found["evaluation"]["data"]["source"] == "few.npz"
-    assert set(found["evaluation"]["baselines"]) == {"pca", "mean_image"}
-    assert found["compressed"]["psnr"] > found["compressed"]["jpeg_psnr"]
-    assert found["repaired"]["denoised"] > found["repaired"]["noisy"] + 5
-    assert found["repaired"]["inpainted"] > found["repaired"]["scratched"] + 15
-    assert len(found["next"]) >= 3
-    assert len(found["next"]) == 8
-    for line in found["next"]:
+    assert document["evaluation"]["data"]["source"] == "few.npz"
+    assert set(document["evaluation"]["baselines"]) == {"pca", "mean_image"}
+    assert document["compressed"]["psnr"] > document["compressed"]["jpeg_psnr"]
+    assert document["repaired"]["denoised"] > document["repaired"]["noisy"] + 5
+    assert document["repaired"]["inpainted"] > document["repaired"]["scratched"] + 15
+    assert len(document["next"]) >= 3
+    assert len(document["next"]) == 8
+    for line in document["next"]:
         words = shlex.split(line)
         assert words[0] == "isthmus"
         if words[1] == "train":

@@ -152,8 +152,8 @@ def test_a_folder_that_cannot_be_listed_is_named(
     words: tuple[str, ...], here: Path, locked: Callable[[Path], None], document: Document, capsys: Capture
 ) -> None:
     locked(here / "photos" / "left")
-    found = document(*(word.format(data="photos") for word in words), code=3)
-    (skipped,) = found["skipped"]
+    result = document(*(word.format(data="photos") for word in words), code=3)
+    (skipped,) = result["skipped"]
     assert skipped["name"] == "left/"
     assert "cannot be listed (Permission denied)" in skipped["reason"]
     locked(here / "photos")
@@ -268,8 +268,8 @@ def test_files_of_another_run_are_left_out_of_a_batch(
         write_bytes(path, data, force=force)
 
     monkeypatch.setattr("isthmus.atomic.write_bytes", write)
-    found = document("compress", "photos", "-o", "small")
-    assert found["already_there"] == 1 and len(found["files"]) == 9
+    result = document("compress", "photos", "-o", "small")
+    assert result["already_there"] == 1 and len(result["files"]) == 9
     assert (here / "small" / "left" / "1.isth").read_bytes() == b"theirs"
 
 
@@ -283,8 +283,8 @@ def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(
     (here / "out" / "left" / f"1{suffix}" / "x").mkdir(parents=True)
     model = ["photos.safetensors"] if command == "reconstruct" else []
     sigma = ["--sigma", "5"] if command == "denoise" else []
-    found = document(command, *model, "photos", "-o", "out", *sigma, "--force", code=3)
-    assert [one["name"] for one in found["skipped"]] == ["left/1.png"]
+    result = document(command, *model, "photos", "-o", "out", *sigma, "--force", code=3)
+    assert [item["name"] for item in result["skipped"]] == ["left/1.png"]
     assert len(list((here / "out").rglob(f"[0-9]{suffix}"))) == 10
 
 
@@ -302,11 +302,11 @@ def test_a_damaged_index_is_made_anew(here: Path, document: Document) -> None:
     index = here / "photos.isthmus-index.safetensors"
     words = (*SEARCH, "--index", str(index))
     first = document(*words)
-    whole = index.read_bytes()
-    for length in (0, 1, 100, len(whole) - 1):
-        index.write_bytes(whole[:length])
+    data = index.read_bytes()
+    for length in (0, 1, 100, len(data) - 1):
+        index.write_bytes(data[:length])
         assert document(*words)["queries"] == first["queries"]
-        assert index.read_bytes() == whole
+        assert index.read_bytes() == data
     (here / "mine.safetensors").write_bytes(b"not an index")
     assert main([*SEARCH, "--index", "mine.safetensors", "-q"]) == 1
     assert (here / "mine.safetensors").read_bytes() == b"not an index"

@@ -24,9 +24,9 @@ def is_png(path: Path) -> bool:
 
 
 def test_vectors_come_with_names_and_labels(here: Path, document: Run) -> None:
-    found = document("embed", "photos.safetensors", "photos", "-o", "v.npz", "--what", "code")
+    result = document("embed", "photos.safetensors", "photos", "-o", "v.npz", "--what", "code")
     held = np.load(here / "v.npz")
-    assert held["vectors"].shape == (10, 3) == (found["images"], found["numbers"])
+    assert held["vectors"].shape == (10, 3) == (result["images"], result["numbers"])
     assert held["vectors"].dtype == np.float32
     classes = held["classes"][held["labels"]]
     assert all(name.startswith(str(label)) for name, label in zip(held["names"], classes, strict=True))
@@ -46,8 +46,10 @@ def test_a_parquet_table_has_a_row_per_image(here: Path) -> None:
 
 
 def test_a_layer_is_read_and_kept(here: Path, document: Run) -> None:
-    found = document("embed", "photos.safetensors", "photos", "-o", "v.npz", "--layer", "hidden.0", "--store")
-    assert found["layer"] == "hidden.0"
+    result = document(
+        "embed", "photos.safetensors", "photos", "-o", "v.npz", "--layer", "hidden.0", "--store"
+    )
+    assert result["layer"] == "hidden.0"
     assert document("embed", "photos.safetensors", "photos", "-o", "w.npz")["layer"] == "hidden.0"
     np.testing.assert_array_equal(np.load(here / "v.npz")["vectors"], np.load(here / "w.npz")["vectors"])
 
@@ -59,15 +61,15 @@ def test_an_unusual_image_is_found_and_shown(
     odd = np.random.default_rng(3).integers(0, 255, (12, 12), dtype=np.uint8)
     Image.fromarray(odd).save(here / "photos" / "left" / "odd.png")
     words = ("anomalies", "photos.safetensors", "photos", "--normal", "normal", "--score", "reconstruction")
-    found = document(*words, "--false-alarms", "0.1", "--picture", "a.png", "-o", "a.csv", "--store")
-    assert found["worst"][0]["name"].endswith("odd.png")
-    assert found["worst"][0]["flagged"]
-    assert found["tiles"] is None
+    result = document(*words, "--false-alarms", "0.1", "--picture", "a.png", "-o", "a.csv", "--store")
+    assert result["worst"][0]["name"].endswith("odd.png")
+    assert result["worst"][0]["flagged"]
+    assert result["tiles"] is None
     assert is_png(here / "a.png")
     assert len((here / "a.csv").read_text().splitlines()) == 12
     # What was stored is used where nothing normal is given.
     again = document("anomalies", "photos.safetensors", "photos")
-    assert again["threshold"] == pytest.approx(found["threshold"])
+    assert again["threshold"] == pytest.approx(result["threshold"])
     assert again["score"] == "reconstruction"
     # The training images have changed, so another score has nothing to go by.
     assert main(["anomalies", "photos.safetensors", "photos", "--score", "density"]) == 1

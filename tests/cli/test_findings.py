@@ -41,7 +41,7 @@ def test_train_warns_also_when_quiet(dark: Path, capsys: Capture) -> None:  # no
 def test_findings_are_in_the_json_of_train_info_and_evaluate(dark: Path, document: Document) -> None:  # noqa: ARG001
     trained = document("train", "dark", *QUICK, "-o", "again.safetensors", "-q")["findings"]
     assert trained
-    assert all(sorted(one) == ["hint", "message", "name", "severity", "suggestion"] for one in trained)
+    assert all(sorted(item) == ["hint", "message", "name", "severity", "suggestion"] for item in trained)
     assert document("info", "again.safetensors")["summary"]["findings"] == trained
     assert document("evaluate", "again.safetensors", "dark")["model"]["findings"] == trained
     assert document("doctor", "again.safetensors")["findings"] == trained
@@ -59,7 +59,7 @@ def test_the_doctor_examines_a_training_on_other_images(document: Document, caps
     assert main(["doctor", "photos.safetensors", "photos"]) == 0
     assert "data-range" not in capsys.readouterr().out
     anew = document("doctor", "photos.safetensors", "dark")
-    assert "data-range" in {one["name"] for one in anew["findings"]}
+    assert "data-range" in {finding["name"] for finding in anew["findings"]}
     assert anew["observed"]["images"] == 10
     assert document("doctor", "photos.safetensors")["observed"] is None
 
@@ -69,4 +69,4 @@ def test_a_doctor_given_images_for_a_model_says_so(here: Path, capsys: Capture) 
     err = capsys.readouterr().err
     assert "hint: isthmus doctor photos.safetensors photos" in err
     assert main(["doctor", "photos.safetensors", "other.safetensors"]) == 2
-    assert "images are expected here" in capsys.readouterr().err
+    assert "images are expected in its place" in capsys.readouterr().err

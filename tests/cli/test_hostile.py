@@ -67,8 +67,8 @@ def test_archive_members_stay_in_the_chosen_folder(here: Path, document: Documen
         "x" * 300 + ".png",
     ]
     archive(here / "a.tar", {name: png(k) for k, name in enumerate(names)})
-    found = document("reconstruct", "photos.safetensors", "a.tar", "-o", "out/deep")
-    assert found["written"] == len(names)
+    result = document("reconstruct", "photos.safetensors", "a.tar", "-o", "out/deep")
+    assert result["written"] == len(names)
     written = [path for path in here.rglob("*.png") if not path.is_relative_to(here / "photos")]
     assert len(written) == len(names)
     assert all(path.is_relative_to(here / "out" / "deep") for path in written)
@@ -83,7 +83,7 @@ def test_a_class_named_after_the_parent_stays_inside(here: Path, document: Docum
         members[f"{k}.cls"] = b".." if k % 2 else b"a/b"
     archive(here / "a.tar", members)
     before = set(here.rglob("*"))
-    found = document(
+    result = document(
         "augment",
         "photos.safetensors",
         "a.tar",
@@ -95,8 +95,8 @@ def test_a_class_named_after_the_parent_stays_inside(here: Path, document: Docum
         "--methods",
         "mixup",
     )
-    assert found["images"] == 4
-    assert set(found["classes"]) == {"..", "a/b"}
+    assert result["images"] == 4
+    assert set(result["classes"]) == {"..", "a/b"}
     new = set(here.rglob("*")) - before
     assert all(path.is_relative_to(here / "more") for path in new)
 
@@ -215,12 +215,12 @@ def test_pipes_and_devices_are_refused_as_any_input(
 
 def test_pipes_within_folders_are_skipped_and_named(here: Path, document: Document) -> None:
     os.mkfifo(here / "photos" / "left" / "pipe.png")
-    found = document("reconstruct", "photos.safetensors", "photos", "-o", "out", code=3)
-    (skipped,) = found["skipped"]
+    result = document("reconstruct", "photos.safetensors", "photos", "-o", "out", code=3)
+    (skipped,) = result["skipped"]
     assert (skipped["name"], skipped["reason"]) == ("left/pipe.png", "is a named pipe, not a file")
     assert skipped["id"] == "image-file.special-file"
     assert skipped["fields"]["reason"]["id"] == "data.named-pipe"
-    assert found["written"] == 10
+    assert result["written"] == 10
 
 
 def test_lists_with_any_name_come_back(here: Path) -> None:

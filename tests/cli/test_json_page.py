@@ -90,13 +90,13 @@ EXTRA = {"isthmus.export/1": "onnxscript", "isthmus.serve/1": "fastapi"}
 
 def documented() -> dict[str, set[str]]:
     """Schema → keys in the first column of its table in docs/reference/json/."""
-    found: dict[str, set[str]] = {}
+    results: dict[str, set[str]] = {}
     for path in (ROOT / "docs" / "reference" / "json").glob("*.md"):
         lines = path.read_text("utf-8").splitlines()
         rows = [line for line in lines if line.startswith("| `")]
         keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
-        found[lines[0].removeprefix("# ").strip()] = keys
-    return found
+        results[lines[0].removeprefix("# ").strip()] = keys
+    return results
 
 
 def test_the_pages_are_those_of_the_results() -> None:

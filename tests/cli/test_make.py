@@ -20,8 +20,8 @@ MODEL = "photos.safetensors"
 
 def test_a_prior_is_kept_and_new_images_of_a_class_are_drawn(here: Path, document: Document) -> None:
     before = (here / MODEL).stat().st_size
-    found = document("prior", MODEL, "photos", "--kind", "flow", "--steps", "3", "--width", "16")
-    assert (found["kind"], found["classes"], found["images"]) == ("flow", ["left", "right"], 10)
+    result = document("prior", MODEL, "photos", "--kind", "flow", "--steps", "3", "--width", "16")
+    assert (result["kind"], result["classes"], result["images"]) == ("flow", ["left", "right"], 10)
     assert (here / MODEL).stat().st_size > before
     assert document("info", MODEL)["attachments"]["prior/flow"]["steps"] == 3
     made = document("generate", MODEL, "-n", "5", "-o", "new", "--label", "left", "--seed", "3")
@@ -49,11 +49,11 @@ def test_without_a_prior_one_is_fitted_to_the_training_images_and_not_kept(
 def test_variations_of_an_image(here: Path, document: Document) -> None:
     document("prior", MODEL, "photos", "--kind", "gaussian")
     like = "photos/left/1.png"
-    found = document("generate", MODEL, "-n", "3", "--like", like, "--strength", "0", "-o", "v.npz")
+    result = document("generate", MODEL, "-n", "3", "--like", like, "--strength", "0", "-o", "v.npz")
     made = np.load(here / "v.npz")["images"][0, ..., 0].astype(int)
-    seen = isthmus.load(MODEL).reconstruct(np.asarray(Image.open(like)))
-    assert np.abs(made - seen).max() <= 2
-    assert found["like"] == like
+    reconstruction = isthmus.load(MODEL).reconstruct(np.asarray(Image.open(like)))
+    assert np.abs(made - reconstruction).max() <= 2
+    assert result["like"] == like
 
 
 def test_any_image_can_be_varied_and_what_contradicts_itself_is_refused(
@@ -80,17 +80,17 @@ def test_a_path_is_a_strip_or_an_animation(here: Path, document: Document) -> No
     ends = ["photos/left/1.png", "photos/right/0.png"]
     document("interpolate", MODEL, *ends, "--frames", "5", "-o", "strip.png", "--scale", "1")
     assert np.asarray(Image.open(here / "strip.png")).shape == (12, 5 * 14 - 2)
-    found = document("interpolate", MODEL, *ends, "photos/left/3.png", "--frames", "5", "-o", "path.webp")
+    result = document("interpolate", MODEL, *ends, "photos/left/3.png", "--frames", "5", "-o", "path.webp")
     with Image.open(here / "path.webp") as opened:
         assert getattr(opened, "n_frames", 1) > 1
-    assert found["frames"] == 9
+    assert result["frames"] == 9
 
 
 def test_a_direction_is_learned_and_followed(here: Path, document: Document, capsys: Capture) -> None:
-    found = document("direction", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d")
-    assert found["images"] == [5, 5]
+    result = document("direction", MODEL, "--plus", "photos/left", "--minus", "photos/right", "-o", "d")
+    assert result["images"] == [5, 5]
     classes = document("direct", MODEL, "--data", "photos", "--class", "left", "-o", "e")
-    assert classes["auc"] == found["auc"]
+    assert classes["auc"] == result["auc"]
     steps = ["--by", "-1,0,1,2", "--scale", "1", "-o", "t.png"]
     document("transform", MODEL, "photos/right/0.png", "--along", "d", *steps)
     strip = np.asarray(Image.open(here / "t.png"))
@@ -105,28 +105,28 @@ def test_a_direction_is_learned_and_followed(here: Path, document: Document, cap
     assert "'nan'" in capsys.readouterr().err
     (here / "photos" / "left" / "broken.png").write_bytes(b"nothing")
     again = ["--plus", "photos/left", "--minus", "photos/right"]
-    found = document("direction", MODEL, *again, "-o", "g", code=3)
-    assert [one["name"] for one in found["skipped"]] == ["broken.png"]
+    result = document("direction", MODEL, *again, "-o", "g", code=3)
+    assert [item["name"] for item in result["skipped"]] == ["broken.png"]
     assert main(["transform", MODEL, "photos/right/0.png", "--along", MODEL, "-o", "x.png"]) == 1
     assert "is not a direction" in capsys.readouterr().err
 
 
 def test_augmented_images_are_a_labelled_folder(here: Path, document: Document, capsys: Capture) -> None:
     methods = ["--methods", "mixup,distortions", "--no-filtered"]
-    found = document("augment", MODEL, "photos", "-n", "6", *methods, "-o", "more")
-    assert found["classes"] == {"left": 3, "right": 3}
+    result = document("augment", MODEL, "photos", "-n", "6", *methods, "-o", "more")
+    assert result["classes"] == {"left": 3, "right": 3}
     assert isthmus.read(here / "more").classes == ("left", "right")
     assert main(["augment", MODEL, "photos", "-o", "x"]) == 2
     assert "either a count or balance" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos/left", "-n", "2", "-o", "x"]) == 1
     assert "no labels" in capsys.readouterr().err
     assert main(["augment", MODEL, "photos", "-n", "2", "-o", "x.png"]) == 1
-    assert "holds no labels" in capsys.readouterr().err
+    assert "cannot store labels" in capsys.readouterr().err
 
 
 def test_a_map_is_one_page(here: Path, document: Document) -> None:
-    found = document("map", MODEL, "photos", "-o", "map.html")
-    assert found["images"] == 10
+    result = document("map", MODEL, "photos", "-o", "map.html")
+    assert result["images"] == 10
     assert "<canvas" in (here / "map.html").read_text("utf-8")
 
 
@@ -175,8 +175,8 @@ def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
     assert "holds 2 sequences" in error
     assert f"hint: give one of them, such as {Path('photos', 'left')}" in error
     (here / "photos" / "left" / "4.png").write_bytes(b"nothing")
-    found = document("frames", MODEL, "photos/left", "--between", "1", "-o", "f", code=3)
-    assert [one["name"] for one in found["skipped"]] == ["4.png"]
+    result = document("frames", MODEL, "photos/left", "--between", "1", "-o", "f", code=3)
+    assert [item["name"] for item in result["skipped"]] == ["4.png"]
     assert main(["frames", MODEL, "photos/left", "--fill", "3-1", "-o", "g"]) == 2
     assert "write 4 or 2-5,9" in capsys.readouterr().err
 
@@ -184,9 +184,9 @@ def test_one_sequence_at_a_time_and_a_broken_frame_is_named(
 def test_generation_is_measured_by_evaluate(here: Path, document: Document) -> None:
     np.savez(here / "test.npz", images=np.random.default_rng(0).integers(0, 255, (12, 12, 12), np.uint8))
     words = ["evaluate", MODEL, "test.npz", "--reference", "photos", "--generation", "-o", "r.html"]
-    found = document(*words)["generation"]
-    assert found["rows"][0]["name"] == "real training images"
-    assert found["rows"][-1]["name"] == "samples, mixture prior"
+    result = document(*words)["generation"]
+    assert result["rows"][0]["name"] == "real training images"
+    assert result["rows"][-1]["name"] == "samples, mixture prior"
     page = (here / "r.html").read_text("utf-8")
     assert 0 < page.find("<h2>New images</h2>") < page.find("<h2>Recipe</h2>")
     assert document("evaluate", MODEL, "photos")["generation"] is None

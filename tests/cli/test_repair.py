@@ -63,9 +63,9 @@ def test_a_folder_is_denoised_once_with_sub_folders_and_broken_files_named(
     Image.fromarray(pixels(channels=1)).save(here / "scans" / "a.png")
     Image.fromarray(pixels()).save(here / "scans" / "old" / "b.jpg")
     (here / "scans" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
-    found = document("denoise", "scans", "-o", "clean", *DENOISE, code=3)
-    assert [one["name"] for one in found["files"]] == ["a.png", "old/b.jpg"]
-    assert [one["name"] for one in found["skipped"]] == ["broken.png"]
+    result = document("denoise", "scans", "-o", "clean", *DENOISE, code=3)
+    assert [file["name"] for file in result["files"]] == ["a.png", "old/b.jpg"]
+    assert [file["name"] for file in result["skipped"]] == ["broken.png"]
     assert (here / "clean" / "a.png").exists()
     assert opened(here / "clean" / "old" / "b.png").size == (50, 40)
     again = document("denoise", "scans", "-o", "clean", *DENOISE, code=3)
@@ -78,9 +78,9 @@ def test_the_level_is_estimated_and_said(
 ) -> None:
     noise = np.random.default_rng(0).normal(128, 12, (128, 128)).round().clip(0, 255).astype(np.uint8)
     Image.fromarray(noise).save(here / "n.png")
-    found = document("denoise", "n.png", "-o", "c.png", "--model", "denoising.safetensors")
-    assert found["files"][0]["estimated"]
-    assert found["files"][0]["sigma"] == pytest.approx(12, abs=1)
+    result = document("denoise", "n.png", "-o", "c.png", "--model", "denoising.safetensors")
+    assert result["files"][0]["estimated"]
+    assert result["files"][0]["sigma"] == pytest.approx(12, abs=1)
     assert main(["denoise", "n.png", "-o", "d.png", "--model", "denoising.safetensors"]) == 0
     assert "standard deviation of about 1" in capsys.readouterr().err
 
@@ -137,8 +137,8 @@ def test_four_ways_to_say_what_is_missing(here: Path, document: Document) -> Non
         "dead.png": (["--find", "dead-pixels"], flat, (flat == 255).all(-1)),
     }
     for name, (words, given, missing) in ways.items():
-        found = document("inpaint", name, *words, "-o", f"whole-{name}", *INPAINT)
-        assert found["files"][0]["missing"] == pytest.approx(missing.mean())
+        result = document("inpaint", name, *words, "-o", f"whole-{name}", *INPAINT)
+        assert result["files"][0]["missing"] == pytest.approx(missing.mean())
         inpainted(np.asarray(opened(here / f"whole-{name}")), given, missing)
 
 
@@ -149,15 +149,15 @@ def test_a_folder_of_masks_is_matched_by_name(here: Path, document: Document) ->
         mask = np.random.default_rng(index).random((40, 50)) < 0.3
         Image.fromarray(pixels(seed=index)).save(here / "photos" / f"{index}.jpg")
         Image.fromarray(mask).save(here / "masks" / f"{index}.png")
-    found = document("inpaint", "photos", "--mask", "masks", "-o", "whole", *INPAINT)
+    result = document("inpaint", "photos", "--mask", "masks", "-o", "whole", *INPAINT)
     shares = [np.asarray(opened(here / "masks" / f"{i}.png")).mean() for i in range(2)]
-    assert [one["missing"] for one in found["files"]] == pytest.approx(shares)
+    assert [file["missing"] for file in result["files"]] == pytest.approx(shares)
 
 
 def test_an_image_without_dead_pixels_is_written_as_it_is(here: Path, document: Document) -> None:
     Image.fromarray(np.full((20, 20, 3), 90, np.uint8)).save(here / "a.png")
-    found = document("inpaint", "a.png", "--find", "dead-pixels", "-o", "b.png", *INPAINT)
-    assert found["files"][0]["missing"] == 0
+    result = document("inpaint", "a.png", "--find", "dead-pixels", "-o", "b.png", *INPAINT)
+    assert result["files"][0]["missing"] == 0
     assert np.array_equal(np.asarray(opened(here / "a.png")), np.asarray(opened(here / "b.png")))
 
 
@@ -173,7 +173,7 @@ def test_an_image_without_dead_pixels_is_written_as_it_is(here: Path, document: 
         (["inpaint", "a.png", "-o", "b.png", "--mask", "small.png", *DENOISE[:2]], 2, "not trained to fill"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "-3", *DENOISE[:2]], 2, "sigma=-3"),
         (["denoise", "a.png", "-o", "b.txt", *DENOISE], 1, "name must end with one of"),
-        (["denoise", "a.png", "small.png", "-o", "b.png", *DENOISE], 1, "name of one file"),
+        (["denoise", "a.png", "small.png", "-o", "b.png", *DENOISE], 1, "names one file"),
         (["denoise", "a.png", "-o", "b.png", "--model", "photo-denoize"], 2, "isthmus models"),
         (["denoise", "denoising.safetensors", "-o", "b.png"], 2, "is a model file"),
         (["denoise", "tiny.png", "-o", "b.png", *DENOISE[:2]], 1, "too small to estimate"),
@@ -193,9 +193,9 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 
 def test_every_shipped_model_has_a_card_and_is_small(document: Document) -> None:
-    found = document("models")["models"]
-    assert [row["name"] for row in found] == pretrained.names()
-    for row in found:
+    result = document("models")["models"]
+    assert [row["name"] for row in result] == pretrained.names()
+    for row in result:
         assert row["bytes"] < 6_000_000
         for key in ("good_for", "data", "licences", "command", "seed", "hours", "results"):
             assert row[key] is not None, (row["name"], key)

@@ -80,8 +80,8 @@ def test_broken_images_are_named_and_the_exit_code_says_so(
     here: Path, capsys: Capture, document: Document
 ) -> None:
     (here / "photos" / "left" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
-    found = document("train", "photos", *QUICK, "-o", "m.safetensors", code=3)
-    assert [one["name"] for one in found["skipped"]] == ["left/broken.png"]
+    result = document("train", "photos", *QUICK, "-o", "m.safetensors", code=3)
+    assert [item["name"] for item in result["skipped"]] == ["left/broken.png"]
     assert (here / "m.safetensors").exists()
     assert main(["train", "photos", *QUICK, "-o", "n.safetensors"]) == 3
     err = capsys.readouterr().err
@@ -123,16 +123,16 @@ def test_a_dry_run_measures_and_writes_nothing(here: Path, document: Document, c
         "--precision",
         "float32",
     ]
-    found = document(*words, "--dry-run")
+    result = document(*words, "--dry-run")
     assert sorted(here.rglob("*")) == before
-    assert found["image"] == [1, 12, 12]
-    assert found["code"] == [4, 3, 3]
-    assert found["steps"] == 50
-    assert 0 < found["seconds_per_step"] == pytest.approx(found["seconds"] / 50)
-    assert found["stages"][-1]["part"] == "decoder"
-    inner = sum(stage["parameters"] for stage in found["stages"])
-    assert inner == found["parameters_encoder"] + found["parameters_decoder"]
-    assert found["activations"] > 0
+    assert result["image"] == [1, 12, 12]
+    assert result["code"] == [4, 3, 3]
+    assert result["steps"] == 50
+    assert 0 < result["seconds_per_step"] == pytest.approx(result["seconds"] / 50)
+    assert result["stages"][-1]["part"] == "decoder"
+    inner = sum(stage["parameters"] for stage in result["stages"])
+    assert inner == result["parameters_encoder"] + result["parameters_decoder"]
+    assert result["activations"] > 0
     assert main([*words, "--dry-run"]) == 0
     assert "4×3×3" in capsys.readouterr().out
 
@@ -140,12 +140,15 @@ def test_a_dry_run_measures_and_writes_nothing(here: Path, document: Document, c
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "photos.safetensors"], "photos.safetensors is a model file, and images are expected here"),
+        (
+            ["train", "photos.safetensors"],
+            "photos.safetensors is a model file, but images are expected in its place",
+        ),
         (["train", "photos", "--from", "photos"], "photos is not a model file but images"),
         (["train", "photos", "--size", "0x4"], "'0x4' is not a size"),
         (["train", "photos", "--recipe", "cnv"], "did you mean 'conv'?"),
         (["train", "photos", "--set", "backbone.widht=8"], "did you mean 'width'?"),
-        (["train", "photos", "--steps", "3", "--epochs", "3"], "give one length"),
+        (["train", "photos", "--steps", "3", "--epochs", "3"], "give only one length"),
     ],
 )
 @pytest.mark.usefixtures("here")
@@ -210,7 +213,7 @@ class TestInterrupted:
         assert int(later[1]) > int(stopped[1])
         assert main([*self.WORDS, "-o", "m.safetensors", "--steps", "3"]) == 1
         err = capsys.readouterr().err
-        assert "(force begins again)" in err and "--resume" in err
+        assert "start again with force" in err and "--resume" in err
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGINT to one process")
     @pytest.mark.usefixtures("here")

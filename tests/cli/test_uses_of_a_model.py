@@ -36,11 +36,11 @@ def test_looking_things_up_needs_no_torch(words: list[str], ready: Path) -> None
 
 def test_recipes_are_listed_with_one_line_each(document: Document) -> None:
     listed = document("recipes")["recipes"]
-    assert [one["name"] for one in listed] == list(RECIPES)
-    assert all(one["summary"].endswith(".") for one in listed)
-    articles = [one["name"] for one in listed if one["group"] == "article"]
+    assert [entry["name"] for entry in listed] == list(RECIPES)
+    assert all(entry["summary"].endswith(".") for entry in listed)
+    articles = [entry["name"] for entry in listed if entry["group"] == "article"]
     assert articles == [f"article-00{number}" for number in range(5)]
-    assert {one["group"] for one in listed} == {"family", "article"}
+    assert {entry["group"] for entry in listed} == {"family", "article"}
 
 
 @pytest.mark.parametrize("name", ["conv", "variational"])
@@ -48,7 +48,7 @@ def test_a_recipe_is_shown_whole_and_its_toml_reads_back(
     name: str, document: Document, capsys: Capture, tmp_path: Path
 ) -> None:
     shown = document("recipes", name)
-    assert {one["key"] for one in shown["settings"]} == set(recipe(name).keys())
+    assert {setting["key"] for setting in shown["settings"]} == set(recipe(name).keys())
     assert Recipe.from_dict(shown["recipe"]) == recipe(name)
     assert main(["recipes", name, "--toml"]) == 0
     (tmp_path / "r.toml").write_text(capsys.readouterr().out, encoding="utf-8")
@@ -56,12 +56,12 @@ def test_a_recipe_is_shown_whole_and_its_toml_reads_back(
 
 
 def test_info_tells_how_the_model_was_made(here: Path, document: Document, capsys: Capture) -> None:
-    found = document("info", "photos.safetensors")
-    assert found["recipe"]["backbone"] == {**found["recipe"]["backbone"], "kind": "dense", "width": [8]}
-    assert (found["code"], found["size"], found["channels"]) == ("3", [12, 12], 1)
-    assert found["bytes"] == (here / "photos.safetensors").stat().st_size
+    result = document("info", "photos.safetensors")
+    assert result["recipe"]["backbone"] == {**result["recipe"]["backbone"], "kind": "dense", "width": [8]}
+    assert (result["code"], result["size"], result["channels"]) == ("3", [12, 12], 1)
+    assert result["bytes"] == (here / "photos.safetensors").stat().st_size
     model = isthmus.load("photos.safetensors")
-    assert found["numbers"]["encoder"] == sum(t.numel() for t in model.encoder.state_dict().values())
+    assert result["numbers"]["encoder"] == sum(t.numel() for t in model.encoder.state_dict().values())
     assert main(["info", "photos.safetensors"]) == 0
     assert "12×12, gray" in capsys.readouterr().out
 
@@ -90,7 +90,7 @@ def test_evaluate_prints_a_table_and_writes_a_page_once(here: Path, capsys: Capt
 def test_exchanged_arguments_are_recognised(command: list[str], capsys: Capture) -> None:
     assert main([command[0], "photos", "photos.safetensors", *command[1:]]) == 2
     err = capsys.readouterr().err
-    assert "photos.safetensors is a model file, and images are expected here" in err
+    assert "photos.safetensors is a model file, but images are expected in its place" in err
     hint = err.split("hint: isthmus ")[1].split()
     assert main(hint) == 0
 
@@ -106,28 +106,28 @@ def test_a_missing_model_is_said_to_be_missing(capsys: Capture) -> None:
 def test_reconstructions_keep_size_type_and_place(here: Path, document: Document) -> None:
     wide = np.linspace(0, 65535, 20 * 30).reshape(20, 30).astype(np.uint16)
     Image.fromarray(wide).save(here / "photos" / "right" / "deep.png")
-    found = document("reconstruct", "photos.safetensors", "photos", "-o", "out")
-    assert (found["written"], found["already_there"]) == (11, 0)
+    result = document("reconstruct", "photos.safetensors", "photos", "-o", "out")
+    assert (result["written"], result["already_there"]) == (11, 0)
     names = {path.relative_to(here / "photos") for path in (here / "photos").rglob("*.png")}
     assert {path.relative_to(here / "out") for path in (here / "out").rglob("*")} - {
         Path("left"),
         Path("right"),
     } == names
     for name in names:
-        with Image.open(here / "photos" / name) as given, Image.open(here / "out" / name) as seen:
-            assert seen.size == given.size
+        with Image.open(here / "photos" / name) as given, Image.open(here / "out" / name) as reconstruction:
+            assert reconstruction.size == given.size
     assert np.asarray(Image.open(here / "out" / "right" / "deep.png")).dtype == np.uint16
 
 
 def test_reconstructing_again_does_only_what_is_missing(here: Path, document: Document) -> None:
     document("reconstruct", "photos.safetensors", "photos", "-o", "out")
-    gone, kept = sorted((here / "out").rglob("*.png"))[:2]
+    gone, untouched = sorted((here / "out").rglob("*.png"))[:2]
     gone.unlink()
-    before = kept.stat().st_mtime_ns
-    found = document("reconstruct", "photos.safetensors", "photos", "-o", "out")
-    assert (found["written"], found["already_there"]) == (1, 9)
+    before = untouched.stat().st_mtime_ns
+    result = document("reconstruct", "photos.safetensors", "photos", "-o", "out")
+    assert (result["written"], result["already_there"]) == (1, 9)
     assert gone.exists()
-    assert kept.stat().st_mtime_ns == before
+    assert untouched.stat().st_mtime_ns == before
     assert document("reconstruct", "photos.safetensors", "photos", "-o", "out", "--force")["written"] == 10
 
 
@@ -145,11 +145,11 @@ def test_side_by_side_shows_the_image_itself_on_the_left(here: Path) -> None:
 
 def test_a_broken_image_does_not_stop_the_others(here: Path, document: Document) -> None:
     (here / "photos" / "left" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
-    found = document("reconstruct", "photos.safetensors", "photos", "-o", "out", code=3)
-    assert found["written"] == 10
-    assert [one["name"] for one in found["skipped"]] == ["left/broken.png"]
-    found = document("evaluate", "photos.safetensors", "photos", code=3)
-    assert [one["name"] for one in found["data"]["skipped"]] == ["left/broken.png"]
+    result = document("reconstruct", "photos.safetensors", "photos", "-o", "out", code=3)
+    assert result["written"] == 10
+    assert [item["name"] for item in result["skipped"]] == ["left/broken.png"]
+    result = document("evaluate", "photos.safetensors", "photos", code=3)
+    assert [item["name"] for item in result["data"]["skipped"]] == ["left/broken.png"]
 
 
 @pytest.mark.usefixtures("here")

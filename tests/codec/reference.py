@@ -68,14 +68,14 @@ def decode_tile(payload: bytes, size: tuple[int, int], band: Any) -> list[list[l
         both: dict[tuple[int, int], tuple[int, int]] = {}
         for half in (0, 1):
             places = [(y, x) for y in range(height) for x in range(width) if (y + x) % 2 == half]
-            found, surprise = _half(coder, band, planes, channel, half, places, done, sums, first)
-            for (y, x), value, new in zip(places, found, surprise, strict=True):
+            result, surprise = _half(coder, band, planes, channel, half, places, done, sums, first)
+            for (y, x), value, new in zip(places, result, surprise, strict=True):
                 planes[channel][y][x] = value
                 both[y, x] = new
                 if half == 0:
                     first[y, x] = new
-        for (y, x), (one, other) in both.items():
-            sums[y][x] = (sums[y][x][0] + one, sums[y][x][1] + other)
+        for (y, x), (item, other) in both.items():
+            sums[y][x] = (sums[y][x][0] + item, sums[y][x][1] + other)
         done.append(channel)
     return planes
 
@@ -91,7 +91,7 @@ def _half(
     sums: list[list[tuple[int, int]]],
     first: dict[tuple[int, int], tuple[int, int]],
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    kept, means, shifts, rows, expected = [], [], [], [], []
+    symbols_so_far, means, shifts, rows, expected = [], [], [], [], []
     for y, x in places:
         mean, total = int(band.mean_bias[half][channel]), int(band.scale_bias[half][channel])
         for other in done:
@@ -100,25 +100,25 @@ def _half(
                 symbol = _at(planes[other], y + tap // 3 - 1, x + tap % 3 - 1)
                 mean += int(band.mean[row][tap]) * symbol
                 total += int(band.scale[row][tap]) * abs(symbol)
-        found, promised = sums[y][x]
+        result, promised = sums[y][x]
         if half:
             for k, (down, right) in enumerate(((-1, 0), (0, -1), (0, 1), (1, 0))):
                 symbol = _at(planes[channel], y + down, x + right)
                 mean += int(band.mean_own[channel][k]) * symbol
                 total += int(band.scale_own[channel][k]) * abs(symbol)
                 beside = first.get((y + down, x + right), (0, 0))
-                found, promised = found + beside[0], promised + beside[1]
+                result, promised = result + beside[0], promised + beside[1]
         mean = max(-32767 * 1024, min(32767 * 1024, mean))
         middle = (mean + 512) // 1024
         away = mean - 1024 * middle
         level = sum(int(t) <= total for t in band.thresholds)
-        ratio = (found + 2048) * 4096 // (promised + 2048)
+        ratio = (result + 2048) * 4096 // (promised + 2048)
         shifted = level + sum(int(r) <= ratio for r in band.ratios) - len(band.ratios) // 2
         number = max(0, min(len(band.spread) - 1, shifted)) // 4
         zone = 0
         if middle:
             zone = (1 if abs(middle) == 1 else 3) + (middle * away >= 0)
-        kept.append(mean)
+        symbols_so_far.append(mean)
         expected.append(int(band.spread[level]))
         means.append((middle, -1 if away < 0 else 1))
         shifts.append(int(band.shifts[number]))
@@ -140,7 +140,7 @@ def _half(
         these = [i for i, shift in enumerate(shifts) if shift == bits]
         low.update(zip(these, coder.raws(bits, len(these)), strict=True))
     values = [((value << shifts[i]) + low[i]) * means[i][1] + means[i][0] for i, value in enumerate(high)]
-    away_from = [abs(1024 * value - mean) for value, mean in zip(values, kept, strict=True)]
+    away_from = [abs(1024 * value - mean) for value, mean in zip(values, symbols_so_far, strict=True)]
     return values, list(zip(away_from, expected, strict=True))
 
 

@@ -31,12 +31,12 @@ def made(payloads: bytes = b"payload") -> bytes:
 @pytest.fixture(scope="module")
 def twenty(codec: Codec, photo: npt.NDArray[np.uint8]) -> list[bytes]:
     """The golden files, and crops of a photo of many sizes and qualities."""
-    found = [path.read_bytes() for path in FILES]
-    for number in range(20 - len(found)):
+    results = [path.read_bytes() for path in FILES]
+    for number in range(20 - len(results)):
         height, width = 3 + 5 * number, 70 - 5 * number
         crop = photo[9 * number : 9 * number + height, 20 * number : 20 * number + width]
-        found.append(isthmus.compress(crop, quality=5 + 8 * number, model=codec.model))
-    return found
+        results.append(isthmus.compress(crop, quality=5 + 8 * number, model=codec.model))
+    return results
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -65,10 +65,10 @@ def test_every_truncation_is_noticed(number: int, twenty: list[bytes]) -> None:
 
 
 def test_what_is_written_is_read() -> None:
-    found = container.read_container(made())
-    assert found.header == HEADER
-    assert list(found.chunks) == HEADER.expected_chunks()
-    assert [bytes(v) for v in found.chunks.values()] == [b"payload" + bytes([n]) for n in range(24)]
+    contents = container.read_container(made())
+    assert contents.header == HEADER
+    assert list(contents.chunks) == HEADER.expected_chunks()
+    assert [bytes(v) for v in contents.chunks.values()] == [b"payload" + bytes([n]) for n in range(24)]
 
 
 def test_the_damaged_chunk_is_named() -> None:
@@ -84,16 +84,16 @@ def test_a_damaged_chunk_costs_itself_only(damaged: int, part: str) -> None:
     data = bytearray(made())
     place = data.index(b"payload" + bytes([damaged]))
     data[place - (0 if part == "payload" else 6)] ^= 16
-    found = container.read_container(bytes(data), keep_going=True)
-    assert [(one.tag, one.number) for one in found.damage] == [HEADER.expected_chunks()[damaged]]
-    assert len(found.chunks) == 23
+    contents = container.read_container(bytes(data), keep_going=True)
+    assert [(damage.tag, damage.number) for damage in contents.damage] == [HEADER.expected_chunks()[damaged]]
+    assert len(contents.chunks) == 23
 
 
 def test_a_lost_stretch_costs_what_was_in_it() -> None:
     data = made()
     begin, end = data.index(b"payload" + bytes([3])) + 2, data.index(b"payload" + bytes([6])) + 3
-    found = container.read_container(data[:begin] + data[end:], keep_going=True)
-    assert [str(one) for one in found.damage] == [
+    contents = container.read_container(data[:begin] + data[end:], keep_going=True)
+    assert [str(damage) for damage in contents.damage] == [
         "alpha tile 1 is damaged or missing",
         "tile 2 is damaged or missing",
         "alpha tile 2 is damaged or missing",
@@ -157,5 +157,5 @@ def test_heads_of_overlapping_chunks_do_not_take_for_ever() -> None:
     length = 12 * count - 24
     start = struct.pack("<cH3sI", b"T", 0, length.to_bytes(3, "little"), 7)
     head = start + struct.pack("<H", binascii.crc_hqx(start, 0xFFFF))
-    found = container.read_container(container.pack_header(header) + head * count, keep_going=True)
-    assert len(found.chunks) == 0
+    contents = container.read_container(container.pack_header(header) + head * count, keep_going=True)
+    assert len(contents.chunks) == 0

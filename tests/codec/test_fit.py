@@ -24,9 +24,9 @@ Pixels = npt.NDArray[np.uint8]
 
 @pytest.fixture
 def fresh() -> Autoencoder:
-    found = isthmus.load(MODEL)
-    del found.attachments["codec"]
-    return found
+    result = isthmus.load(MODEL)
+    del result.attachments["codec"]
+    return result
 
 
 def test_a_model_can_compress_once_tables_are_fitted(fresh: Autoencoder, photo: Pixels) -> None:

@@ -19,9 +19,9 @@ def fuzz() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def files() -> list[bytes]:
-    found = [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
-    assert len(found) == 8
-    return found
+    results = [path.read_bytes() for path in sorted(GOLDEN.glob("*.isth"))]
+    assert len(results) == 8
+    return results
 
 
 def test_the_mutations_leave_files_whole_enough_to_be_read(fuzz: ModuleType, files: list[bytes]) -> None:

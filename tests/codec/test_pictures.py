@@ -43,11 +43,11 @@ def test_every_kind_comes_back_with_its_alpha(
     rgba = np.dstack([photo, photo[::-1, :, 0]])[20 : 20 + height, 30 : 30 + width]
     kinds = {None: rgba[:, :, 1], 1: rgba[:, :, 1:2], 2: rgba[:, :, [0, 3]], 3: rgba[:, :, :3], 4: rgba}
     image = kinds[channels]
-    found = isthmus.decompress(isthmus.compress(image, quality=quality, model=model), model=model)
-    assert found.dtype == np.uint8
-    assert found.shape == (image.shape[:2] if channels == 1 else image.shape)
+    result = isthmus.decompress(isthmus.compress(image, quality=quality, model=model), model=model)
+    assert result.dtype == np.uint8
+    assert result.shape == (image.shape[:2] if channels == 1 else image.shape)
     if channels in (2, 4):
-        assert np.array_equal(found[..., -1], image[..., -1])
+        assert np.array_equal(result[..., -1], image[..., -1])
 
 
 def test_more_quality_is_more_bytes_and_less_error(model: Autoencoder, photo: Pixels) -> None:
@@ -68,8 +68,8 @@ def test_a_rate_is_met_from_below(model: Autoencoder, photo: Pixels, bpp: float)
 def test_a_fidelity_is_met_from_above(model: Autoencoder, photo: Pixels) -> None:
     low, high = (psnr(photo, _round_trip(photo, model, quality=q)) for q in (1, 100))
     asked = 0.4 * low + 0.6 * high
-    found = psnr(photo, _round_trip(photo, model, psnr=asked))
-    assert asked - 1e-9 <= found < asked + 0.3
+    result = psnr(photo, _round_trip(photo, model, psnr=asked))
+    assert asked - 1e-9 <= result < asked + 0.3
 
 
 def test_what_cannot_be_met_gives_the_nearest(model: Autoencoder, photo: Pixels) -> None:
@@ -125,13 +125,13 @@ def test_orientation_is_applied_and_metadata_kept(model: Autoencoder, photo: Pix
     exif[0x0112], exif[0x010E] = 6, "a cat"
     Image.fromarray(photo[:40, :60]).save(tmp_path / "c.jpg", exif=exif, icc_profile=b"profile", quality=95)
     data = isthmus.compress(tmp_path / "c.jpg", quality=100, model=model)
-    found = container.read_container(data)
-    assert found.header.size == (60, 40)
-    assert bytes(found.chunks[container.ICC, 0]) == b"profile"
-    kept = Image.Exif()
-    kept.load(bytes(found.chunks[container.EXIF, 0]))
-    assert 0x0112 not in kept
-    assert kept[0x010E] == "a cat"
+    contents = container.read_container(data)
+    assert contents.header.size == (60, 40)
+    assert bytes(contents.chunks[container.ICC, 0]) == b"profile"
+    expected_exif = Image.Exif()
+    expected_exif.load(bytes(contents.chunks[container.EXIF, 0]))
+    assert 0x0112 not in expected_exif
+    assert expected_exif[0x010E] == "a cat"
     upright = np.rot90(photo[:40, :60], -1)
     shown = isthmus.decompress(data, model=model)
     assert psnr(upright, shown) > psnr(upright[::-1], shown) + 3
@@ -139,11 +139,11 @@ def test_orientation_is_applied_and_metadata_kept(model: Autoencoder, photo: Pix
 
 def test_the_file_alone_is_decoded_with_its_own_model_only(photo: Pixels, model: Autoencoder) -> None:
     data = bytearray(isthmus.compress(photo[:20, :20], model=model))
-    found = container.read_container(bytes(data))
-    other = container.ContainerHeader(**{**vars(found.header), "model": b"another!"})
+    contents = container.read_container(bytes(data))
+    other = container.ContainerHeader(**{**vars(contents.header), "model": b"another!"})
     with pytest.raises(CompressedFileError, match="made with another model") as caught:
         isthmus.decompress(
-            container.write_container(other, [bytes(v) for v in found.chunks.values()]), model=model
+            container.write_container(other, [bytes(v) for v in contents.chunks.values()]), model=model
         )
     assert caught.value.hint is not None
 
@@ -200,19 +200,19 @@ def _round_trip(image: Pixels, model: Autoencoder, **request: float) -> Pixels:
 def test_every_kind_of_image_is_the_same_picture(
     model: Autoencoder, photo: npt.NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    wanted = isthmus.compress(photo, model=model)
+    expected = isthmus.compress(photo, model=model)
     Image.fromarray(photo).save(tmp_path / "x.png")
     data = (tmp_path / "x.png").read_bytes()
     planes = torch.from_numpy(photo.reshape(*photo.shape[:2], -1)).permute(2, 0, 1)[None]
     kinds = (tmp_path / "x.png", data, io.BytesIO(data), Image.fromarray(photo), planes, photo / 255)
     for image in (*kinds, (planes / 255).requires_grad_(), (photo / 255).astype(">f4")):
-        assert isthmus.compress(image, model=model) == wanted
+        assert isthmus.compress(image, model=model) == expected
     for image, span in (
         (photo.astype(float), (0, 255)),
         (photo.astype(np.int16) - 128, (-128, 127)),
         (Image.fromarray(photo), (0, 255)),
     ):
-        assert isthmus.compress(image, range=span, model=model) == wanted
+        assert isthmus.compress(image, range=span, model=model) == expected
     with pytest.raises(DataError) as caught:
         isthmus.compress(photo.astype(float), model=model)
     assert "range=(0, 255)" in str(caught.value.hint)

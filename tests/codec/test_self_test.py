@@ -113,8 +113,8 @@ def test_a_damaged_record_is_mended(content: bytes, runs: Runs, cache: Path) -> 
 
 def test_a_record_cut_short_counts_nothing(runs: Runs, cache: Path) -> None:
     assert runs.of_a_new_process() == 1
-    whole = (cache / RECORD).read_bytes()
-    (cache / RECORD).write_bytes(whole[:-5])
+    data = (cache / RECORD).read_bytes()
+    (cache / RECORD).write_bytes(data[:-5])
     assert [runs.of_a_new_process() for _ in range(2)] == [1, 0]
 
 

@@ -77,7 +77,7 @@ def test_symbols_are_the_same_under_every_setting(tmp_path: Path, photo: Pixels)
     import isthmus
     from isthmus.codec import container
 
-    found, made = {}, {}
+    result, made = {}, {}
     names = [str(GOLDEN / f"{name}.isth") for name in FILES]
     running = {}
     for number, (name, (how, variables)) in enumerate(SETTINGS.items()):
@@ -89,14 +89,14 @@ def test_symbols_are_the_same_under_every_setting(tmp_path: Path, photo: Pixels)
     for name, process in running.items():
         out, _ = process.communicate()
         assert process.returncode == 0
-        found[name] = json.loads(out)
-    plain = found["as it comes"]
+        result[name] = json.loads(out)
+    plain = result["as it comes"]
     model = isthmus.load(MODEL)
-    for name, other in found.items():
+    for name, other in result.items():
         assert other["symbols"] == plain["symbols"], name
         for here, there in zip(other["pixels"], plain["pixels"], strict=False):
             assert np.abs(np.array(here) - np.array(there)).max() <= 1
         # Encoded there, decoded here: the check of the symbols in every tile says that they are the same.
         assert container.read_container(made[name].read_bytes()).header.size == (96, 96)
         assert isthmus.decompress(made[name], model=model).shape == (96, 96, 3)
-    assert len({one["capability"] for one in found.values()}) > 1
+    assert len({item["capability"] for item in result.values()}) > 1

@@ -59,13 +59,13 @@ def test_tiles_and_regions_have_the_pixels_of_one_pass(
 ) -> None:
     codec = make_codec(shallow)
     tiled = encode_picture_at(read_picture(photo), codec, 7000, tile=32).data
-    whole = isthmus.decompress(tiled, model=shallow)
+    full_picture = isthmus.decompress(tiled, model=shallow)
     at_once = isthmus.decompress(encode_picture_at(read_picture(photo), codec, 7000).data, model=shallow)
-    assert whole.shape == photo.shape and psnr(whole, photo) > 25
+    assert full_picture.shape == photo.shape and psnr(full_picture, photo) > 25
     # Choices of symbols depend on the tile, so a few pixels differ; a seam would be seen at the borders.
-    assert abs(psnr(whole, photo) - psnr(at_once, photo)) < 0.1
+    assert abs(psnr(full_picture, photo) - psnr(at_once, photo)) < 0.1
     part = isthmus.decompress(tiled, model=shallow, region=(21, 13, 70, 90))
-    assert np.abs(part.astype(int) - whole[21:91, 13:103]).max() <= 1
+    assert np.abs(part.astype(int) - full_picture[21:91, 13:103]).max() <= 1
 
 
 def test_files_reach_a_psnr_and_are_verified_previewed_and_opened(

@@ -22,14 +22,14 @@ def same(one: Band, other: Band) -> bool:
 def tables() -> Tables:
     """Those of the shipped model, with two bands only: one is packed by itself, one by that before."""
     attachment = isthmus.load(pretrained.path("photo-codec")).attachments[ATTACHMENT]
-    found = from_attachment(attachment.facts, attachment.tensors)
-    return replace(found, bands=found.bands[:2], qualities=found.qualities[:2], proof_band=0)
+    result = from_attachment(attachment.facts, attachment.tensors)
+    return replace(result, bands=result.bands[:2], qualities=result.qualities[:2], proof_band=0)
 
 
 def test_bands_come_back_from_their_differences_and_take_less_room(tables: Tables) -> None:
     again = from_attachment(*to_attachment(tables))
     assert len(again.bands) == len(tables.bands) == 2
-    assert all(same(one, other) for one, other in zip(tables.bands, again.bands, strict=True))
+    assert all(same(item, other) for item, other in zip(tables.bands, again.bands, strict=True))
     first, second = tables.bands[:2]
     assert len(pack_band(second, first)) < 0.8 * len(pack_band(second))
 
@@ -39,9 +39,9 @@ def test_differences_may_pass_the_ends_of_their_type(tables: Tables) -> None:
     least, most = np.iinfo(np.int16).min, np.iinfo(np.int16).max
     low = replace(band, mean=np.full_like(band.mean, least), codes=np.zeros_like(band.codes))
     high = replace(band, mean=np.full_like(band.mean, most), codes=np.full_like(band.codes, 255))
-    for one, other in ((low, high), (high, low)):
-        found = unpack_band(pack_band(other, one), band.channels, len(band.shifts), one)
-        assert same(found, other)
+    for item, other in ((low, high), (high, low)):
+        result = unpack_band(pack_band(other, item), band.channels, len(band.shifts), item)
+        assert same(result, other)
 
 
 def test_bands_of_the_first_format_stand_by_themselves(tables: Tables) -> None:
@@ -50,4 +50,4 @@ def test_bands_of_the_first_format_stand_by_themselves(tables: Tables) -> None:
         array = np.frombuffer(pack_band(band), np.uint8)
         tensors[f"band.{number}"] = tensors[f"band.{number}"].new_tensor(array.copy())
     old = from_attachment(facts | {"format": 1}, tensors)
-    assert all(same(one, other) for one, other in zip(tables.bands, old.bands, strict=True))
+    assert all(same(item, other) for item, other in zip(tables.bands, old.bands, strict=True))

@@ -57,9 +57,9 @@ def test_tiles_that_go_together_are_coded_as_each_alone(codec: Codec) -> None:
     tiles, band = some_tiles(codec, sizes), codec.tables.bands[-1]
     together = encode_tiles(tiles, band)
     assert together == [encode_symbols(tile, band) for tile in tiles]
-    for found, tile in zip(decode_tiles(list(zip(together, sizes, strict=True)), band), tiles, strict=True):
-        assert isinstance(found, np.ndarray)
-        assert np.array_equal(found, tile)
+    for decoded, tile in zip(decode_tiles(list(zip(together, sizes, strict=True)), band), tiles, strict=True):
+        assert isinstance(decoded, np.ndarray)
+        assert np.array_equal(decoded, tile)
 
 
 def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
@@ -68,11 +68,11 @@ def test_a_damaged_tile_leaves_those_beside_it_alone(codec: Codec) -> None:
     good = encode_tiles(tiles, band)
     random, errors = np.random.default_rng(0), 0
     for _ in range(60):
-        found = decode_tiles([(good[0], sizes[0]), (random.bytes(90), sizes[1]), (good[2], sizes[2])], band)
-        errors += isinstance(found[1], CompressedFileError)
-        for one, tile in ((found[0], tiles[0]), (found[2], tiles[2])):
-            assert isinstance(one, np.ndarray)
-            assert np.array_equal(one, tile)
+        result = decode_tiles([(good[0], sizes[0]), (random.bytes(90), sizes[1]), (good[2], sizes[2])], band)
+        errors += isinstance(result[1], CompressedFileError)
+        for item, tile in ((result[0], tiles[0]), (result[2], tiles[2])):
+            assert isinstance(item, np.ndarray)
+            assert np.array_equal(item, tile)
     assert errors  # some of the damage was seen by the coder itself
 
 
@@ -105,11 +105,11 @@ def test_bytes_no_encoder_wrote_give_symbols_or_an_error(codec: Codec) -> None:
     for _ in range(200):
         data = random.bytes(int(random.integers(0, 60)))
         try:
-            found = decode_symbols(data, (5, 4), band)
+            result = decode_symbols(data, (5, 4), band)
         except CompressedFileError:
             continue
-        assert found.shape == (band.channels, 5, 4)
-        assert np.abs(found).max() <= MAX_SYMBOL
+        assert result.shape == (band.channels, 5, 4)
+        assert np.abs(result).max() <= MAX_SYMBOL
 
 
 @settings(max_examples=50, deadline=None)

@@ -98,9 +98,9 @@ def test_pieces_widened_by_the_margins_are_the_whole(settings: tuple[str, ...]) 
     steps = 2 * max(ahead, behind) + 6
     size = (steps * STRIDE, 2 * STRIDE)
     picture, cut = image(*size), 4  # in steps of the grid
-    whole = compute_latents(model, picture)
+    full_latents = compute_latents(model, picture)
     widened = compute_latents(model, picture[..., : (cut + ahead) * STRIDE, :])
-    torch.testing.assert_close(widened[:, :cut], whole[:, :cut], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(widened[:, :cut], full_latents[:, :cut], atol=1e-5, rtol=1e-5)
     symbols = np.random.default_rng(0).integers(-9, 10, (40, steps, 2)).astype(np.int32)
     painted = synthesise(model, symbols, 90.0, size).astype(int)
     part = synthesise(model, symbols[:, : cut + behind], 90.0, ((cut + behind) * STRIDE, size[1])).astype(int)
@@ -112,9 +112,9 @@ def test_the_margins_are_no_wider_than_needed() -> None:
     ahead, behind = margins(model)
     steps = 2 * max(ahead, behind) + 6
     picture = image(steps * STRIDE, STRIDE)
-    whole = compute_latents(model, picture)
+    full_latents = compute_latents(model, picture)
     narrow = compute_latents(model, picture[..., : (4 + ahead - 1) * STRIDE, :])
-    assert bool((narrow[:, :4] != whole[:, :4]).any())
+    assert bool((narrow[:, :4] != full_latents[:, :4]).any())
     values = torch.randn(1, 40, steps, 1, generator=torch.Generator().manual_seed(1))
     painted = model.decode_raw(values, (steps * STRIDE, STRIDE), [])
     part = model.decode_raw(values[:, :, : 4 + behind - 1], ((4 + behind - 1) * STRIDE, STRIDE), [])

@@ -26,11 +26,11 @@ def symbols_of(path: Path, model: isthmus.Autoencoder | None) -> list[npt.NDArra
     from isthmus.codec.models import codec_for
 
     codec = codec_for(model)
-    found = container.read_container(path.read_bytes())
-    grid = Grid.of(found.header, codec.stride)
+    contents = container.read_container(path.read_bytes())
+    grid = Grid.of(contents.header, codec.stride)
     return [
         np.asarray(raise_if_damaged(tile))
-        for tile in decode_tile_symbols(found, codec, grid, range(grid.count))
+        for tile in decode_tile_symbols(contents, codec, grid, range(grid.count))
     ]
 
 
@@ -93,8 +93,8 @@ def learn_motion(path: str, sequences: list[str]) -> None:
     model = isthmus.load(path)
     codes = [encode_sequence(model, isthmus.read(data)) for data in sequences]
     fit_dynamics(model, codes, steps=10, width=8)
-    kept = model.attachments[NAME]
-    attach(path, NAME, kept.tensors, kept.facts)
+    attachment = model.attachments[NAME]
+    attach(path, NAME, attachment.tensors, attachment.facts)
 
 
 def features_of(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -104,10 +104,10 @@ def features_of(path: Path, images: npt.NDArray[np.float32]) -> npt.NDArray[np.f
     from isthmus.evaluation.feature_network import read_features
 
     with torch.no_grad():
-        found: npt.NDArray[np.float32] = (
+        result: npt.NDArray[np.float32] = (
             read_features(path).of(torch.from_numpy(images).movedim(-1, 1)).numpy()
         )
-    return found
+    return result
 
 
 def shipped_classifiers() -> Path:

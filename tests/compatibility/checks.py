@@ -31,8 +31,8 @@ def packed(folder: str) -> list[str]:
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The arrays of an `.npz` file."""
-    with np.load(path, allow_pickle=False) as found:
-        return dict(found)
+    with np.load(path, allow_pickle=False) as result:
+        return dict(result)
 
 
 def check_numbers(found: Any, expected: npt.NDArray[Any], tolerance: float = RELATIVE) -> None:
@@ -56,8 +56,8 @@ def run(*words: str) -> dict[str, Any]:
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         assert main([*words, "--json", "--quiet"]) == 0
-    found: dict[str, Any] = json.loads(stream.getvalue())
-    return found
+    document: dict[str, Any] = json.loads(stream.getvalue())
+    return document
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

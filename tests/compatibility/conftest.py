@@ -46,8 +46,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def facts() -> dict[str, Any]:
     """What was written down beside the files."""
-    found: dict[str, Any] = json.loads((FILES / "facts.json").read_text("utf-8"))
-    return found
+    document: dict[str, Any] = json.loads((FILES / "facts.json").read_text("utf-8"))
+    return document
 
 
 @pytest.fixture

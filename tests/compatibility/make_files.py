@@ -182,8 +182,8 @@ def run(*words: str) -> dict[str, Any]:
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
         assert run_command([*words, "--json", "--quiet"]) == 0, words
-    found: dict[str, Any] = json.loads(stream.getvalue())
-    return found
+    document: dict[str, Any] = json.loads(stream.getvalue())
+    return document
 
 
 def stop_late(progress: Any) -> None:
@@ -205,7 +205,7 @@ def train(name: str, recipe: str, code: str, settings: dict[str, str], options: 
     state = out.with_name(f"{name}.resume.safetensors")
     assert state.exists(), name
     round_numbers(state)
-    kept = state.read_bytes()
+    state_bytes = state.read_bytes()
     weights = adapter.next_step(state, data)
     some = {key: adapter.sample(array) for key, array in weights.items()}
     save_arrays(FILES / "states" / f"{name}.npz", some)
@@ -213,7 +213,7 @@ def train(name: str, recipe: str, code: str, settings: dict[str, str], options: 
         isthmus.train(data, out=out, resume=True)
     else:
         run("train", data, "-o", str(out), "--resume")
-    state.write_bytes(kept)
+    state.write_bytes(state_bytes)
     model = Path("models") / f"{name}.safetensors"
     shutil.move(out, model)
     if name in SAME_NETWORK:
@@ -247,8 +247,8 @@ def pack(folder: str) -> None:
 def images_for(name: str) -> Pixels:
     """What a model is tried on: `(4, 16, 16, C)` uint8."""
     if name == "codec":
-        with np.load("colour.npz") as found:
-            return np.asarray(found["images"][:4])
+        with np.load("colour.npz") as result:
+            return np.asarray(result["images"][:4])
     images: Pixels = np.asarray(isthmus.read("photos").stack(range(0, 24, 6)))
     return images
 
@@ -259,9 +259,9 @@ def outputs_of(path: Path, name: str) -> Arrays:
     images = images_for(name).astype(np.float32) / 255
     if name == "options":
         images = images[:, :12, :12]
-    found = {"codes": np.asarray(model.encode(images)), "outputs": np.asarray(model.reconstruct(images))}
-    assert all(array.std(0).any() for array in found.values()), f"{path} gives the same for every image"
-    return found
+    results = {"codes": np.asarray(model.encode(images)), "outputs": np.asarray(model.reconstruct(images))}
+    assert all(array.std(0).any() for array in results.values()), f"{path} gives the same for every image"
+    return results
 
 
 def fit_attachments() -> Iterator[tuple[str, Arrays]]:
@@ -281,10 +281,10 @@ def fit_attachments() -> Iterator[tuple[str, Arrays]]:
             path = copied("conv" if source == "conv" else "grid", name)
             extra = () if source == "conv" else ("--no-labels",)
             run("prior", path, "photos", "--kind", kind, *words, *extra)
-            found = {"drawn": isthmus.generate_images(path, 6, seed=3)}
+            results = {"drawn": isthmus.generate_images(path, 6, seed=3)}
             if source == "conv":
-                found["of_class"] = isthmus.generate_images(path, 6, seed=3, label="disc")
-            yield name, found
+                results["of_class"] = isthmus.generate_images(path, 6, seed=3, label="disc")
+            yield name, results
     yield "variational", {"drawn": isthmus.generate_images("models/variational.safetensors", 6, seed=3)}
 
     path = copied("conv", "readout")
@@ -395,16 +395,16 @@ def main() -> None:
         save_arrays(Path("expected") / f"uses-{name}.npz", given)
 
     codec = isthmus.load("models/codec.safetensors")
-    with np.load("colour.npz") as found:
-        colour = list(found["images"])
+    with np.load("colour.npz") as result:
+        colour = list(result["images"])
     fit_tables(codec, colour, qualities=(20, 50, 80))
     codec.save("models/codec-tables.safetensors")
     compress_files()
 
     like = "photos/disc/03.png"
     run("search", "models/features.safetensors", "photos", "--like", like, "--index", "index.safetensors")
-    found = isthmus.search("models/features.safetensors", "photos", like, index="index.safetensors")
-    matches = [[m.name, m.row, m.value] for m in found.matches[0]]
+    result = isthmus.search("models/features.safetensors", "photos", like, index="index.safetensors")
+    matches = [[m.name, m.row, m.value] for m in result.matches[0]]
     for method in ("means", "discriminant"):
         words = ("--plus", "photos/disc", "--minus", "photos/box", "--method", method)
         run("direct", "models/conv.safetensors", *words, "-o", f"direction-{method}.safetensors")

@@ -34,7 +34,7 @@ def names_of(path: Path) -> tuple[list[str], set[str]]:
 
 
 def main() -> None:
-    found: dict[str, dict[str, list[str]]] = {"tensors": {}, "keys": {}}
+    results: dict[str, dict[str, list[str]]] = {"tensors": {}, "keys": {}}
     with tempfile.TemporaryDirectory() as temporary:
         for folder in FOLDERS:
             with zipfile.ZipFile(HERE / "0.1" / f"{folder}.zip") as archive:
@@ -44,14 +44,14 @@ def main() -> None:
         for base, path in paths:
             name = path.relative_to(base).as_posix()
             tensors, keys = names_of(path)
-            found["tensors"][name] = tensors
+            results["tensors"][name] = tensors
             group = name.split("/")[0]
-            found["keys"][group] = sorted({*found["keys"].get(group, []), *keys})
+            results["keys"][group] = sorted({*results["keys"].get(group, []), *keys})
     lines = [
         f' "{part}": {{\n'
         + ",\n".join(f"  {json.dumps(name)}: {json.dumps(names)}" for name, names in sorted(table.items()))
         + "\n }"
-        for part, table in found.items()
+        for part, table in results.items()
     ]
     (HERE / "names.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -40,13 +40,13 @@ def test_symbols_are_equal_and_pixels_within_one_level(
     model = codecs[path.stem.partition("-")[0]]
     symbols = adapter.symbols_of(path, model)
     assert len(symbols) == sum(key.startswith(f"{path.stem}/symbols/") for key in expected)
-    for number, found in enumerate(symbols):
-        assert np.array_equal(found, expected[f"{path.stem}/symbols/{number}"])
+    for number, symbols_of_tile in enumerate(symbols):
+        assert np.array_equal(symbols_of_tile, expected[f"{path.stem}/symbols/{number}"])
     pixels = isthmus.decompress(path, model=model)
-    wanted = expected[f"{path.stem}/picture"]
-    check_pixels(pixels, wanted)
+    target = expected[f"{path.stem}/picture"]
+    check_pixels(pixels, target)
     if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        assert np.array_equal(pixels[..., -1], wanted[..., -1])
+        assert np.array_equal(pixels[..., -1], target[..., -1])
 
 
 def test_one_file_is_of_several_tiles() -> None:

@@ -24,13 +24,13 @@ PINNED: dict[str, list[str]] = {
 
 def documented() -> dict[str, set[str]]:
     """Schema → keys in the first column of its table in docs/reference/json/."""
-    found: dict[str, set[str]] = {}
+    results: dict[str, set[str]] = {}
     for path in (ROOT / "docs" / "reference" / "json").glob("*.md"):
         lines = path.read_text("utf-8").splitlines()
         rows = [line for line in lines if line.startswith("| `")]
         keys = {key for row in rows for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
-        found[lines[0].removeprefix("# ").strip()] = keys
-    return found
+        results[lines[0].removeprefix("# ").strip()] = keys
+    return results
 
 
 def test_every_schema_number_has_its_keys_listed() -> None:
@@ -58,7 +58,7 @@ def test_no_key_goes_without_another_number(schema: str) -> None:
 def test_documents_of_the_first_models_have_the_listed_keys() -> None:
     documents = [run("info", "models/dense.safetensors"), run("recipes"), run("models")]
     for document in documents:
-        found = key_paths(document)
+        result = key_paths(document)
         # A recipe's own settings differ from model to model.
-        wanted = {key for key in PINNED[document["schema"]] if not key.startswith("recipe.")}
-        assert wanted <= found
+        expected = {key for key in PINNED[document["schema"]] if not key.startswith("recipe.")}
+        assert expected <= result

@@ -61,19 +61,19 @@ def test_the_mark_of_a_model_is_the_same(name: str, facts: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("name", ["conv", "article-003"])
 def test_the_measures_are_the_same(name: str, facts: dict[str, Any]) -> None:
-    found = run("evaluate", f"models/{name}.safetensors", "photos")["metrics"]
+    result = run("evaluate", f"models/{name}.safetensors", "photos")["metrics"]
     expected = facts["evaluated"][name]
-    assert set(expected) <= set(found)
+    assert set(expected) <= set(result)
     for key, value in expected.items():
-        assert found[key] == pytest.approx(value, rel=1e-3, abs=1e-6), key
+        assert result[key] == pytest.approx(value, rel=1e-3, abs=1e-6), key
 
 
 @pytest.mark.parametrize("path", sorted((FILES / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_a_toml_recipe_means_the_same(path: Path, facts: dict[str, Any]) -> None:
-    found = isthmus.recipe(str(path)).to_dict()
+    result = isthmus.recipe(str(path)).to_dict()
     expected = facts["recipes"][path.stem]
     for key, value in expected.items():
         if isinstance(value, dict):
-            assert value.items() <= found[key].items()
+            assert value.items() <= result[key].items()
         else:
-            assert found[key] == value
+            assert result[key] == value

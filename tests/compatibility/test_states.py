@@ -33,9 +33,9 @@ def needs_extra(name: str) -> None:
 @pytest.mark.parametrize("name", STATES)
 def test_the_next_step_gives_the_same_weights(name: str) -> None:
     needs_extra(name)
-    found = adapter.next_step(Path(f"states/{name}.resume.safetensors"), data_of(name))
+    result = adapter.next_step(Path(f"states/{name}.resume.safetensors"), data_of(name))
     expected = read_arrays(FILES / "states" / f"{name}.npz")
-    stored = {adapter.stored_tensor(key): array for key, array in found.items()}
+    stored = {adapter.stored_tensor(key): array for key, array in result.items()}
     assert set(stored) == set(expected)
     for key, array in expected.items():
         difference = abs(adapter.sample(stored[key]).astype(float) - array)
@@ -65,5 +65,5 @@ def test_resume_loads_the_stored_options_and_goes_on(name: str, apart: Path, unp
 
 def test_resume_refuses_other_images(apart: Path, unpacked: Path) -> None:
     shutil.copy(unpacked / "states" / "dense.resume.safetensors", apart / "m.resume.safetensors")
-    with pytest.raises(isthmus.IsthmusError, match="is not the data this training began with"):
+    with pytest.raises(isthmus.IsthmusError, match="is not the data that this training began with"):
         isthmus.train("frames", out="m.safetensors", resume=True)

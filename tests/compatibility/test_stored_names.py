@@ -83,8 +83,8 @@ def test_every_kind_and_setting_of_the_first_version_is_still_read() -> None:
         for kind, settings in kinds.items():
             point = {**({"kind": kind} if kind else {}), **settings}
             recipe = isthmus.Recipe.from_dict({axis: point})
-            found = stored_names.stored_recipe(recipe.to_dict())[axis]
-            assert point.items() <= found.items()
+            result = stored_names.stored_recipe(recipe.to_dict())[axis]
+            assert point.items() <= result.items()
 
 
 # ---------------------------------------------------------------- renames go through the table
@@ -170,8 +170,8 @@ def test_a_model_with_older_names_is_read_and_written_under_them(
     assert model.summary == same.summary
     images = read_arrays(FILES / "tried.npz")["gray"]
     assert np.array_equal(model.encode(images), same.encode(images))
-    found = isthmus.embed(model, "photos").vectors
-    check_numbers(found, read_arrays(FILES / "expected" / "uses-readout.npz")["vectors"])
+    result = isthmus.embed(model, "photos").vectors
+    check_numbers(result, read_arrays(FILES / "expected" / "uses-readout.npz")["vectors"])
     model.save(tmp_path / "again.safetensors")
     again, before = names_of(tmp_path / "again.safetensors"), names_of(path)
     assert again[0] == before[0]
@@ -206,11 +206,11 @@ def test_a_training_state_with_older_names_goes_on_alike(
     rewrite(state, apart / "m.resume.safetensors", TENSORS, texts)
     before = names_of(apart / "m.resume.safetensors")
     monkeypatch.setattr(stored_names, "NAMES", RENAMED)
-    found = adapter.next_step(apart / "m.resume.safetensors", "photos")
+    result = adapter.next_step(apart / "m.resume.safetensors", "photos")
     expected = read_arrays(FILES / "states" / "conv.npz")
-    assert set(found) == set(expected)
+    assert set(result) == set(expected)
     for key, array in expected.items():
-        assert abs(adapter.sample(found[key]) - array).max() <= STEP
+        assert abs(adapter.sample(result[key]) - array).max() <= STEP
     adapter.rewrite_state(apart / "m.resume.safetensors", "photos")
     tensors, keys = names_of(apart / "m.resume.safetensors")
     assert tensors == before[0]
@@ -234,8 +234,8 @@ def test_an_index_and_a_direction_with_older_names_are_read(
     )
     # The models keep the names of today: only these two files are older.
     monkeypatch.setattr(stored_names, "NAMES", names)
-    found = isthmus.search(model, "photos", LIKE, index=apart / "index.safetensors")
-    assert (found.added, found.removed) == (0, 0)
+    result = isthmus.search(model, "photos", LIKE, index=apart / "index.safetensors")
+    assert (result.added, result.removed) == (0, 0)
     assert (apart / "index.safetensors").read_bytes() == before
     conv = str(unpacked / "models" / "conv.safetensors")
     run("transform", conv, LIKE, "--along", "way.safetensors", "-o", "moved.png")

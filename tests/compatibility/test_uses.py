@@ -41,27 +41,27 @@ def test_a_prior_draws_the_same_images(name: str) -> None:
     ],
 )
 def test_features_are_the_same(name: str, model: str, what: Any) -> None:
-    found = isthmus.embed(f"models/{model}.safetensors", "photos", what=what)
-    check_numbers(found.vectors, expected_of(name)["vectors"])
+    result = isthmus.embed(f"models/{model}.safetensors", "photos", what=what)
+    check_numbers(result.vectors, expected_of(name)["vectors"])
 
 
 def test_the_file_of_feature_vectors_has_the_same_arrays(apart: Path, unpacked: Path) -> None:
     model = unpacked / "models" / "readout.safetensors"
     run("embed", str(model), "photos", "-o", "vectors.npz")
-    found, expected = read_arrays(apart / "vectors.npz"), read_arrays(FILES / "vectors.npz")
-    assert set(expected) <= set(found)
-    check_numbers(found["vectors"], expected["vectors"])
+    result, expected = read_arrays(apart / "vectors.npz"), read_arrays(FILES / "vectors.npz")
+    assert set(expected) <= set(result)
+    check_numbers(result["vectors"], expected["vectors"])
     for key in ("names", "labels", "classes"):
-        assert np.array_equal(found[key], expected[key])
+        assert np.array_equal(result[key], expected[key])
 
 
 @pytest.mark.parametrize("score", SCORES)
 def test_a_stored_detector_gives_the_same_scores(score: str) -> None:
-    found = isthmus.anomalies(f"models/anomalies-{score}.safetensors", "frames")
+    result = isthmus.anomalies(f"models/anomalies-{score}.safetensors", "frames")
     expected = expected_of(f"anomalies-{score}")
-    check_numbers(found.scores, expected["scores"])
-    assert np.array_equal(found.flagged, expected["flagged"])
-    check_numbers(found.chance, expected["chance"])
+    check_numbers(result.scores, expected["scores"])
+    assert np.array_equal(result.flagged, expected["flagged"])
+    check_numbers(result.chance, expected["chance"])
 
 
 def test_stored_dynamics_predict_the_same_frames(apart: Path, unpacked: Path) -> None:
@@ -74,10 +74,10 @@ def test_a_search_index_is_used_as_it_is(apart: Path, unpacked: Path, facts: dic
     index = Path(shutil.copy(unpacked / "index.safetensors", apart))
     before = index.read_bytes()
     model = unpacked / "models" / "features.safetensors"
-    found = isthmus.search(str(model), "photos", LIKE, index=index)
-    assert (found.added, found.removed) == (0, 0)
+    result = isthmus.search(str(model), "photos", LIKE, index=index)
+    assert (result.added, result.removed) == (0, 0)
     assert index.read_bytes() == before
-    for match, (name, row, value) in zip(found.matches[0], facts["matches"], strict=True):
+    for match, (name, row, value) in zip(result.matches[0], facts["matches"], strict=True):
         assert (match.name, match.row) == (name, row)
         assert match.value == pytest.approx(value, abs=1e-4)
 
@@ -90,8 +90,8 @@ def test_a_direction_moves_an_image_alike(method: str, apart: Path, unpacked: Pa
     expected = sorted((FILES / f"moved-{method}").iterdir())
     assert len(expected) == 3
     for path in expected:
-        with Image.open(path) as wanted, Image.open(apart / "moved" / path.name) as image:
-            check_pixels(image, np.asarray(wanted))
+        with Image.open(path) as target, Image.open(apart / "moved" / path.name) as image:
+            check_pixels(image, np.asarray(target))
 
 
 @pytest.mark.parametrize("options", [(), ("--thorough",)], ids=["once", "thorough"])
@@ -100,8 +100,8 @@ def test_a_denoiser_cleans_alike(options: tuple[str, ...], apart: Path, unpacked
     model = unpacked / "models" / "denoising.safetensors"
     run("denoise", "noisy.png", "--model", str(model), "--sigma", "20", *options, "-o", "clean.png")
     name = "denoised-thorough.png" if options else "denoised.png"
-    with Image.open(FILES / name) as wanted, Image.open(apart / "clean.png") as image:
-        check_pixels(image, np.asarray(wanted))
+    with Image.open(FILES / name) as expected, Image.open(apart / "clean.png") as image:
+        check_pixels(image, np.asarray(expected))
 
 
 def test_the_classifiers_that_come_with_the_package_give_the_same_features() -> None:

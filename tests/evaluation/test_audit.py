@@ -44,14 +44,14 @@ def test_planted_copies_are_found_and_nothing_else(garments: ImageSet) -> None:
     ]
     chosen = random.choice(COUNT, PLANTED * len(kinds), replace=False)
     copies = np.stack([kinds[n % len(kinds)](garments.image(int(i)), random) for n, i in enumerate(chosen)])
-    found = find_duplicates(plain(np.concatenate([np.asarray(garments.pixels), copies])))
-    pairs = {(p.first, p.second) for p in found.pairs}
+    result = find_duplicates(plain(np.concatenate([np.asarray(garments.pixels), copies])))
+    pairs = {(p.first, p.second) for p in result.pairs}
     planted = {(int(i), COUNT + n) for n, i in enumerate(chosen)}
     own = {pair for pair in pairs if max(pair) < COUNT}
     assert len(planted - pairs) <= 1
     assert len(pairs - planted - own) <= 1
     assert len(own) <= 2
-    turned = {p.first for p in found.near if p.mirrored}
+    turned = {p.first for p in result.near if p.mirrored}
     assert {int(i) for n, i in enumerate(chosen) if n % len(kinds) in (3, 5)} <= turned | {
         first for first, second in planted - pairs
     }
@@ -59,9 +59,9 @@ def test_planted_copies_are_found_and_nothing_else(garments: ImageSet) -> None:
 
 def test_exact_copies_are_told_from_near_ones(garments: ImageSet) -> None:
     copied = garments.subset([*range(60), 7, 7])
-    found = find_duplicates(copied)
-    assert {(p.first, p.second) for p in found.exact} == {(7, 60), (7, 61)}
-    assert all(p.error == 0 for p in found.exact) and not {p.first for p in found.near} & {60, 61}
+    result = find_duplicates(copied)
+    assert {(p.first, p.second) for p in result.exact} == {(7, 60), (7, 61)}
+    assert all(p.error == 0 for p in result.exact) and not {p.first for p in result.near} & {60, 61}
 
 
 def test_colour_tells_images_apart() -> None:
@@ -69,8 +69,8 @@ def test_colour_tells_images_apart() -> None:
     shapes = random.integers(0, 2, (40, 8, 8)).repeat(4, 1).repeat(4, 2)[..., None]
     red, blue = np.array([170, 90, 90]), np.array([88, 110, 166])  # of nearly one brightness
     pixels = np.concatenate([shapes * red, (shapes * blue)[:1], (shapes * red)[1:2] * 0.97]).astype(np.uint8)
-    found = {(p.first, p.second) for p in find_duplicates(plain(pixels)).pairs}
-    assert found == {(1, 41)}
+    results = {(p.first, p.second) for p in find_duplicates(plain(pixels)).pairs}
+    assert results == {(1, 41)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -87,23 +87,23 @@ def test_sizes_may_be_mixed(garments: ImageSet, tmp_path: Path) -> None:
     )
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
     Image.new("L", (28, 28), 9).save(tmp_path / "blank.png")
-    found = audit(str(tmp_path))
-    assert [(p.first, p.second) for p in found.duplicates.pairs] == [("03.png", "99.png")]
-    assert [s.name for s in found.skipped] == ["broken.png"]
-    assert ("blank.png", "constant") in {(f.name, f.kind) for f in found.faults}
+    result = audit(str(tmp_path))
+    assert [(p.first, p.second) for p in result.duplicates.pairs] == [("03.png", "99.png")]
+    assert [s.name for s in result.skipped] == ["broken.png"]
+    assert ("blank.png", "constant") in {(f.name, f.kind) for f in result.faults}
     largest = {f"{i:02d}.png" for i in range(20) if i != 3} | {"99.png"}
-    assert set(found.clean) == largest
+    assert set(result.clean) == largest
 
 
 def test_across_two_sets_the_test_image_stays(garments: ImageSet) -> None:
     train = garments.subset(range(80))
     test = replace(garments.subset([5, 200, 201]), source="test")
-    found = audit(train, against=test)
-    assert [(p.first, p.second) for p in found.across_pairs()] == [(5, 80)]
-    assert "5" not in found.clean and len(found.clean) >= 78
-    document = found.to_dict()
+    result = audit(train, against=test)
+    assert [(p.first, p.second) for p in result.across_pairs()] == [(5, 80)]
+    assert "5" not in result.clean and len(result.clean) >= 78
+    document = result.to_dict()
     assert document["duplicates"]["across"] == 1 and document["images_against"] == 3
-    html = found.page()
+    html = result.page()
     assert "Across the sets" in html and "http://" not in html
 
 
@@ -115,11 +115,11 @@ def test_wrong_labels_are_doubted() -> None:
     labels = images.labels.copy()
     labels[wrong] = images.classes.index("Dress")
     drawn = make_thumbnails(images, (28, 28))
-    found = find_doubtful_labels(replace(images, labels=labels), principal_codes(drawn.gray, drawn.chroma))
-    doubted = [d.index for d in found]
+    result = find_doubtful_labels(replace(images, labels=labels), principal_codes(drawn.gray, drawn.chroma))
+    doubted = [d.index for d in result]
     assert set(wrong.tolist()) <= set(doubted) and len(doubted) < 100
-    assert {d.voted for d in found if d.index in wrong} == {"Ankle boot"}
-    assert all(d.vote > d.own for d in found)
+    assert {d.voted for d in result if d.index in wrong} == {"Ankle boot"}
+    assert all(d.vote > d.own for d in result)
 
 
 def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
         path = tmp_path / ("bright" if i % 2 and i != 7 else "dark") / f"{i:02}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
-    found = audit(tmp_path, model=model)
-    assert [doubt.name for doubt in found.doubts] == ["dark/07.png"]
+    result = audit(tmp_path, model=model)
+    assert [doubt.name for doubt in result.doubts] == ["dark/07.png"]
     with pytest.raises(DataError, match="gray"):
         audit(isthmus.read(np.zeros((3, 16, 16, 3), np.uint8), labels=[0, 1, 0]), model=model)
 
@@ -161,11 +161,11 @@ def test_classes_are_counted(garments: ImageSet) -> None:
     few = plain(
         np.asarray(garments.pixels)[:50], labels=np.array([0] * 44 + [1] * 6), classes=("many", "few")
     )
-    found = measure_balance(
+    result = measure_balance(
         few, plain(np.asarray(garments.pixels)[:20], labels=np.zeros(20, int), classes=("many", "few"))
     )
-    assert found is not None and found.counts == {"many": 44, "few": 6} and 1 < found.effective < 2
-    assert any("one of the two sets only" in text for text in found.remarks)
+    assert result is not None and result.counts == {"many": 44, "few": 6} and 1 < result.effective < 2
+    assert any("one of the two sets only" in text for text in result.remarks)
     assert measure_balance(plain(np.asarray(garments.pixels)[:5])) is None
 
 
@@ -187,7 +187,7 @@ def test_origins_in_both_sets(tmp_path: Path) -> None:
 
 
 def test_groups_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="both sides"):
+    with pytest.raises(UsageError, match="two sides"):
         audit(np.zeros((3, 8, 8), np.uint8), groups="(x)")
     (tmp_path / "list").write_text("no comma here\n")
     with pytest.raises(DataError, match="line 1"):

@@ -62,13 +62,13 @@ def test_a_right_map_scores_and_a_wrong_one_does_not(linear: Autoencoder, noise:
     by_chance = torch.from_numpy(np.random.default_rng(1).normal(size=(SIDE, SIDE))).float()[None]
     scores = []
     for maps in (right, by_chance, -right):
-        (one,) = measure_faithfulness(
+        (scores_of_unit,) = measure_faithfulness(
             linear, image, usual.image, maps, [0], generator=torch.Generator().manual_seed(0)
         )
-        assert one.deletion[0] == pytest.approx(1, abs=1e-4) and one.deletion[-1] == pytest.approx(
-            0, abs=1e-4
-        )
-        scores.append(one.scores)
+        assert scores_of_unit.deletion[0] == pytest.approx(1, abs=1e-4) and scores_of_unit.deletion[
+            -1
+        ] == pytest.approx(0, abs=1e-4)
+        scores.append(scores_of_unit.scores)
     for kind in (0, 1):
         assert scores[0][kind] > 0.3 and abs(scores[1][kind]) < 0.3 and scores[2][kind] < -0.3
 
@@ -101,19 +101,19 @@ def test_every_kind_of_code(name: str, code: str, settings: dict[str, str]) -> N
     model = build(recipe(name).with_settings({"code": code, **settings}), channels=1, size=(10, 12)).eval()
     pixels = (np.random.default_rng(0).random((8, 10, 12, 1)) * 255).astype(np.uint8)
     images = ImageSet(pixels, tuple(map(str, range(8))), source="noise")
-    found = explain(model, images, reference=images, units=3)
-    assert len(found.units) == 3 and found.maps["gradient"].shape == (3, 10, 12)
-    assert found.traversals.shape[:2] == (3, 5)
-    assert ("<h2>Dictionary</h2>" in found.page()) == (name == "sparse")
+    result = explain(model, images, reference=images, units=3)
+    assert len(result.units) == 3 and result.maps["gradient"].shape == (3, 10, 12)
+    assert result.traversals.shape[:2] == (3, 5)
+    assert ("<h2>Dictionary</h2>" in result.page()) == (name == "sparse")
 
 
 def test_the_page_stands_alone(linear: Autoencoder, noise: ImageSet, tmp_path: Path) -> None:
-    found = explain(linear, noise, reference=noise, units=1)
-    html = found.save(tmp_path / "explained.html").read_text("utf-8")
+    result = explain(linear, noise, reference=noise, units=1)
+    html = result.save(tmp_path / "explained.html").read_text("utf-8")
     assert "Can the maps be trusted?" in html and "http" not in html.replace("http-equiv", "")
-    assert found.save(tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
+    assert result.save(tmp_path / "maps.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OutputError):
-        found.save(tmp_path / "maps.png")
+        result.save(tmp_path / "maps.png")
 
 
 def test_what_cannot_be_explained(linear: Autoencoder, noise: ImageSet) -> None:

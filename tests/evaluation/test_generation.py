@@ -51,8 +51,8 @@ def test_real_images_score_best_and_copies_are_found() -> None:
     fit_prior(model, known, kind="mixture", components=4)
     copies, others = known.stack(range(120)), squares(120, 2).stack(range(120))
     more = {"copies": copies, "others": others, "smooth": smoothed(others)}
-    found = evaluate_generation(model, unseen, train=known, others=more)
-    rows = {row.name: row for row in found.rows}
+    result = evaluate_generation(model, unseen, train=known, others=more)
+    rows = {row.name: row for row in result.rows}
     assert [*rows] == [FLOOR, BAR, MIXTURE, "reconstructions", "samples, mixture prior", *more]
     assert (rows[FLOOR].relative, rows[BAR].relative) == (0, 1)
     assert rows[FLOOR].frechet < 0.5 * rows[MIXTURE].frechet
@@ -62,11 +62,11 @@ def test_real_images_score_best_and_copies_are_found() -> None:
     assert rows["smooth"].detail < 0.5 < 0.9 < rows["others"].detail < 1.1
     assert (rows["copies"].copied, rows[FLOOR].copied) == (1, None)
     assert (rows["others"].copied or 0.0) < 0.15
-    assert found.features["kind"] == "classifier"
-    assert json.loads(json.dumps(found.to_dict()))["images"] == 120
-    assert found.memory.ratio > 0.2
+    assert result.features["kind"] == "classifier"
+    assert json.loads(json.dumps(result.to_dict()))["images"] == 120
+    assert result.memory.ratio > 0.2
     report = Report("made")
-    add_generation(report, found)
+    add_generation(report, result)
     assert GENERATION in report.html()
     with pytest.raises(DataError, match="at least 8"):
         evaluate_generation(model, unseen.subset(range(4)), train=known)

@@ -53,9 +53,9 @@ def test_evaluate_and_classify_warn(caplog: pytest.LogCaptureFixture) -> None:
     known, labels = crops(30, 0), np.arange(30) % 2
     model = isthmus.train(known, recipe="dense", code="2", steps=2, size=16)
     test = np.stack([jpeg(image, 80) for image in known[:4]])
-    found = isthmus.evaluate(model, test, reference=known)
-    assert "evaluation.near-copies" in [note["id"] for note in found.note_details]
-    assert "4 images of 4 that were compared" in caplog.text
+    result = isthmus.evaluate(model, test, reference=known)
+    assert "evaluation.near-copies" in [note["id"] for note in result.note_details]
+    assert "4 images of the 4 compared" in caplog.text
     caplog.clear()
     mixed = isthmus.evaluate(model, np.concatenate([test, known[5:6]]), reference=known)  # and an exact copy
     ids = {note["id"] for note in mixed.note_details}

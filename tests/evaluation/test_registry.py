@@ -44,13 +44,13 @@ def own() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own")
 def test_a_metric_is_in_json_baselines_and_the_page() -> None:
-    found = isthmus.evaluate(trained(discs(40), "dense", code="4"), discs(20, seed=1), reference=discs(40))
-    document = found.to_dict()
+    result = isthmus.evaluate(trained(discs(40), "dense", code="4"), discs(20, seed=1), reference=discs(40))
+    document = result.to_dict()
     assert 0 < document["metrics"]["hits"] <= 1
     assert set(document["baselines"]["mean_image"]) & {"hits", "norm"} == {"hits"}  # a mean image has no code
     assert document["metrics"]["norm"] > 0
-    assert found.scores["hits"].shape == (20,)
-    header, rows = found.rows()
+    assert result.scores["hits"].shape == (20,)
+    header, rows = result.rows()
     row = next(row for row in rows if row[0] == "pixels hit")
     assert dict(zip(header, row, strict=True))["model"] == document["metrics"]["hits"]
 
@@ -62,9 +62,9 @@ def test_a_metric_is_a_column_of_compare_and_an_objective_of_tune() -> None:
     header, rows = compared.rows()
     assert header[-1] == "pixels hit" and all(len(row) == len(header) for row in rows)
     assert compared.to_dict()["contenders"][0]["metrics"]["hits"]["mean"] > 0
-    found = isthmus.tune(discs(40), ["code=1,4"], recipe="dense", objectives=["aim"], folds=2, **how)
-    assert found.objectives == ("hits",)
-    means = [trial.means["hits"] for trial in found.trials]
+    result = isthmus.tune(discs(40), ["code=1,4"], recipe="dense", objectives=["aim"], folds=2, **how)
+    assert result.objectives == ("hits",)
+    means = [trial.means["hits"] for trial in result.trials]
     assert means == sorted(means, reverse=True)  # its own direction
 
 

@@ -168,8 +168,8 @@ def test_images_of_other_channel_counts_are_shown_as_their_mean(channels: int) -
 
 
 def test_large_images_are_shrunk_and_columns_limited() -> None:
-    one = opened(image_sheets.draw_image_rows([("t", np.zeros((1, 900, 1800)))]))
-    assert one.width <= image_sheets.MAX_CELL_PX + 2
+    sheet = opened(image_sheets.draw_image_rows([("t", np.zeros((1, 900, 1800)))]))
+    assert sheet.width <= image_sheets.MAX_CELL_PX + 2
     rows = [("t", np.zeros((50, 8, 8)))]
     assert (
         opened(image_sheets.draw_image_rows(rows, columns=3)).width

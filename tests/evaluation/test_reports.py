@@ -28,12 +28,12 @@ def denoiser() -> Autoencoder:
 
 def test_examples_are_what_was_scored(denoiser: Autoencoder) -> None:
     images = read(discs(20, seed=1))
-    found = evaluate(denoiser, images, seed=3)
-    worst = found.worst(4)
+    result = evaluate(denoiser, images, seed=3)
+    worst = result.worst(4)
     shown = examples(denoiser, images, worst, seed=3)
     errors = [np.mean((a - b) ** 2) for a, b in zip(shown.originals, shown.outputs, strict=True)]
-    assert errors == pytest.approx(found.scores["mse"][worst], rel=1e-4)
-    assert shown.names == tuple(found.names[i] for i in worst)
+    assert errors == pytest.approx(result.scores["mse"][worst], rel=1e-4)
+    assert shown.names == tuple(result.names[i] for i in worst)
     assert shown.inputs is not None
     assert np.abs(shown.inputs[0] - shown.originals[0]).mean() > 0.05
 
@@ -44,9 +44,9 @@ def test_the_page_holds_every_metric_and_loads_nothing(
     images = discs(20, seed=1)
     denoiser.save(tmp_path / "my model.safetensors")
     monkeypatch.chdir(tmp_path)
-    found = evaluate("my model.safetensors", images, reference=discs(40), limit=10)
-    page = found.page()
-    header, rows = found.rows()
+    result = evaluate("my model.safetensors", images, reference=discs(40), limit=10)
+    page = result.page()
+    header, rows = result.rows()
     assert header == ["metric", "model", "model, clean input", "PCA", "mean image", "corrupted input"]
     for row in rows:
         assert str(row[0]) in page
@@ -61,8 +61,8 @@ def test_images_of_mixed_sizes_can_be_shown(denoiser: Autoencoder, tmp_path: Pat
     folder = tmp_path
     for index, size in enumerate([(16, 16), (40, 24), (24, 16)]):
         Image.fromarray(discs(1, size=size, seed=index)[0, ..., 0]).save(folder / f"{index}.png")
-    found = evaluate(denoiser, folder)
-    page = found.page()
+    result = evaluate(denoiser, folder)
+    page = result.page()
     assert page.count("<img ") >= 3
 
 
@@ -103,9 +103,9 @@ def test_an_image_is_not_what_is_most_like_itself(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sections, "draw_image_rows", draw_image_rows)
     monkeypatch.setattr(Report, "picture", lambda *_: None)
     sections.add_alike(
-        Report("t"), model, images, images.subset([5]), fit_extractor(model, images), known=[5]
+        Report("t"), model, images, images.subset([5]), fit_extractor(model, images), own_rows=[5]
     )
-    assert len(shown) == 1 + sections.SHOWN
+    assert len(shown) == 1 + sections.MAX_SHOWN_IMAGES
     assert all(not np.array_equal(shown[0], other) for other in shown[1:])
 
 

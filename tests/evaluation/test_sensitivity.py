@@ -26,12 +26,12 @@ def test_a_linear_code_has_the_jacobian_and_the_movements_of_its_matrix() -> Non
     matrix = model.encoder.get_parameter("last.weight").detach()
     codes = given.flatten(1) @ matrix.T
     variance = codes.var(0, correction=0)
-    found = sensitivity(model, given, probes=200)
-    assert found.jacobian == pytest.approx(float(matrix.norm() / variance.mean().sqrt()), rel=0.05)
+    result = sensitivity(model, given, probes=200)
+    assert result.jacobian == pytest.approx(float(matrix.norm() / variance.mean().sqrt()), rel=0.05)
     moved = torch.cat([given[..., :1], given[..., :-1]], -1)
     steps = ((moved - given).flatten(1) @ matrix.T).norm(dim=1).mean()
-    assert found.shift == pytest.approx(float(steps / variance.sum().sqrt()), rel=1e-4)
-    assert found.noise == pytest.approx(NOISE * float(matrix.norm() / variance.sum().sqrt()), rel=0.2)
+    assert result.shift == pytest.approx(float(steps / variance.sum().sqrt()), rel=1e-4)
+    assert result.noise == pytest.approx(NOISE * float(matrix.norm() / variance.sum().sqrt()), rel=0.2)
 
 
 def test_a_smaller_code_gains_nothing() -> None:

@@ -48,8 +48,8 @@ def test_metrics_are_those_of_an_independent_implementation(
     dense: Autoencoder, data: tuple[str, str], found: Evaluation
 ) -> None:
     images = np.asarray(read(data[1]).pixels).astype(np.float64) / 255
-    seen = dense.reconstruct(images.astype(np.float32)).astype(np.float64)
-    psnr = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(images, seen, strict=True)]
+    reconstruction = dense.reconstruct(images.astype(np.float32)).astype(np.float64)
+    psnr = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(images, reconstruction, strict=True)]
     ssim = [
         structural_similarity(
             a[..., 0],
@@ -60,11 +60,11 @@ def test_metrics_are_those_of_an_independent_implementation(
             use_sample_covariance=False,
             full=True,
         )[1][5:-5, 5:-5].mean()
-        for a, b in zip(images, seen, strict=True)
+        for a, b in zip(images, reconstruction, strict=True)
     ]
     assert found.metrics["psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
     assert found.metrics["ssim"] == pytest.approx(np.mean(ssim), abs=1e-4)
-    assert found.metrics["mse"] == pytest.approx(np.mean((images - seen) ** 2), rel=1e-4)
+    assert found.metrics["mse"] == pytest.approx(np.mean((images - reconstruction) ** 2), rel=1e-4)
     assert found.scores["psnr"] == pytest.approx(psnr, abs=1e-3)
 
 
@@ -83,7 +83,7 @@ def test_the_document_is_plain_json(found: Evaluation) -> None:
     document = found.to_dict()
     assert document["schema"] == "isthmus.evaluate/1"
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    worst = [one["mse"] for one in document["worst"]]
+    worst = [item["mse"] for item in document["worst"]]
     assert worst == sorted(worst, reverse=True)
     assert worst[0] == found.scores["mse"].max()
 
@@ -290,8 +290,8 @@ def test_every_corruption_of_the_product_can_be_evaluated(dense: Autoencoder) ->
         for point in axes.AXES["corruption"][1:]:
             if point is axes.Pairs:  # measured on pairs
                 continue
-            told = point in (axes.Mask, axes.GaussianNoise, axes.Recorrupted)
-            settings: dict[str, Any] = {"condition": False} if told else {}
+            has_condition = point in (axes.Mask, axes.GaussianNoise, axes.Recorrupted)
+            settings: dict[str, Any] = {"condition": False} if has_condition else {}
             if point is axes.Recorrupted:
                 settings["sigma"] = 20.0  # in a training it is settled before the first step
             corruption: Any = point(**settings)

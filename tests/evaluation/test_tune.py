@@ -69,14 +69,14 @@ def test_points() -> None:
 
 def test_a_grid_is_searched_and_ranked(images: ImageSet, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    found = tune(images, ["code=1,3"], folds=2, objectives=["reconstruction", "probe"], log=log, **QUICK)
-    assert found.complete and {t.settings["code"] for t in found.trials} == {"1", "3"}
-    assert all(len(t.scores["mse"]) == 2 and set(t.scores) == {"mse", "probe"} for t in found.trials)
-    means = [np.mean(t.scores["mse"]) for t in found.trials]
+    result = tune(images, ["code=1,3"], folds=2, objectives=["reconstruction", "probe"], log=log, **QUICK)
+    assert result.complete and {t.settings["code"] for t in result.trials} == {"1", "3"}
+    assert all(len(t.scores["mse"]) == 2 and set(t.scores) == {"mse", "probe"} for t in result.trials)
+    means = [np.mean(t.scores["mse"]) for t in result.trials]
     assert means == sorted(means)
-    assert all(0.4 <= p <= 1 for t in found.trials for p in t.scores["probe"])
+    assert all(0.4 <= p <= 1 for t in result.trials for p in t.scores["probe"])
     assert len(log.read_text().splitlines()) == 3
-    assert "<h2>Trials</h2>" in found.page() and "<h2>Front</h2>" in found.page()
+    assert "<h2>Trials</h2>" in result.page() and "<h2>Front</h2>" in result.page()
 
 
 def test_an_interrupted_search_goes_on(
@@ -118,15 +118,15 @@ def test_another_search_does_not_go_on_there(images: ImageSet, tmp_path: Path) -
 
 
 def test_the_time_may_be_up(images: ImageSet) -> None:
-    found = tune(images, ["code=1,2"], folds=2, budget=1e-9, **QUICK)
-    assert not found.complete and not any(t.state == "done" for t in found.trials) and found.best is None
+    result = tune(images, ["code=1,2"], folds=2, budget=1e-9, **QUICK)
+    assert not result.complete and not any(t.state == "done" for t in result.trials) and result.best is None
 
 
 def test_what_cannot_work_is_a_trial_that_failed(images: ImageSet) -> None:
-    found = tune(images, ["critic=none,on-codes", "code=2@2,2"], folds=2, **QUICK)
-    failed = [t for t in found.trials if t.state == "failed"]
+    result = tune(images, ["critic=none,on-codes", "code=2@2,2"], folds=2, **QUICK)
+    failed = [t for t in result.trials if t.state == "failed"]
     assert failed and all(t.why for t in failed)
-    assert {t["state"] for t in found.to_dict()["trials"]} == {"done", "failed"}
+    assert {t["state"] for t in result.to_dict()["trials"]} == {"done", "failed"}
 
 
 def test_wrong_requests_are_refused_before_anything_is_trained(images: ImageSet) -> None:
@@ -164,7 +164,7 @@ def test_the_front_is_what_nothing_beats() -> None:
         TrialResult({"x": name}, "done", "", 1.0, {"mse": (m, m), "probe": (p, p)}, {"mse": m, "probe": p})
         for name, (m, p) in values.items()
     )
-    found = TuningResult(
+    result = TuningResult(
         recipe="dense",
         data="squares",
         images=9,
@@ -174,7 +174,7 @@ def test_the_front_is_what_nothing_beats() -> None:
         seconds=1.0,
         trials=trials,
     )
-    assert [point["x"] for point in found.front] == ["a", "b", "d"]
+    assert [point["x"] for point in result.front] == ["a", "b", "d"]
 
 
 def test_optuna_learns_prunes_and_goes_on(images: ImageSet, tmp_path: Path) -> None:

@@ -35,18 +35,18 @@ def test() -> ImageSet:
 @pytest.fixture(scope="session")
 def model(train: ImageSet) -> Autoencoder:
     settings = ["bottleneck.k=4", "backbone.side=5"]
-    found = isthmus.train(
+    result = isthmus.train(
         train, recipe="features", code="32@4", settings=settings, steps=10, precision="float32"
     )
-    readouts.attach_extractor(found, readouts.fit_extractor(found, train))
-    return found
+    readouts.attach_extractor(result, readouts.fit_extractor(result, train))
+    return result
 
 
 @pytest.fixture(scope="session")
 def readout(model: Autoencoder) -> FeatureExtractor:
-    found = readouts.read_extractor(model)
-    assert found is not None
-    return found
+    result = readouts.read_extractor(model)
+    assert result is not None
+    return result
 
 
 @pytest.fixture(scope="session")

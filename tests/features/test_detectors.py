@@ -73,11 +73,11 @@ def test_a_planted_defect_has_the_size_and_contrast_that_were_asked_for(kind: st
 
 
 def test_defects_are_repeated_by_their_seed_and_dark_on_bright() -> None:
-    one = picture(0).pixels
-    first, mask = plant_defect(one, 12, seed=5)
-    again, _ = plant_defect(one, 12, seed=5)
+    pixels = picture(0).pixels
+    first, mask = plant_defect(pixels, 12, seed=5)
+    again, _ = plant_defect(pixels, 12, seed=5)
     np.testing.assert_array_equal(first, again)
-    other, _ = plant_defect(one, 12, seed=6)
+    other, _ = plant_defect(pixels, 12, seed=6)
     assert (first != other).any()
     bright, _ = plant_defect(np.full((20, 20, 1), 250, np.uint8), 8, seed=0)
     assert bright.min() < 0.8 and bright.max() <= 1
@@ -123,11 +123,11 @@ def test_the_rate_is_raised_to_what_the_held_out_pictures_allow(
     count: int, asked: float, used: float
 ) -> None:
     scores = np.arange(1.0, count + 1)
-    found = Detector((Part("reconstruction", 0, "max", {}),), scores, scores, asked, 10)
-    assert found.false_alarms == pytest.approx(used)
+    result = Detector((Part("reconstruction", 0, "max", {}),), scores, scores, asked, 10)
+    assert result.false_alarms == pytest.approx(used)
     rank = count + 1 - round(used * (count + 1))
-    assert found.threshold == rank
-    assert found.with_rate(0.5).threshold == np.ceil((count + 1) / 2)
+    assert result.threshold == rank
+    assert result.with_rate(0.5).threshold == np.ceil((count + 1) / 2)
 
 
 # ---------------------------------------------------------------- scores of pictures
@@ -143,14 +143,14 @@ def test_a_picture_has_one_score_alone_and_among_others_of_other_sizes(
     rows = NormalRows(model, extractor, pictures)
     part = rows.fit(Part(kind, tiles, "max", {}), np.arange(18), 0)
     together = list(map_pictures(model, extractor, part, pictures[15:]))
-    for one, among in zip(pictures[15:], together, strict=True):
-        (alone,) = map_pictures(model, extractor, part, [one])
+    for entry, among in zip(pictures[15:], together, strict=True):
+        (alone,) = map_pictures(model, extractor, part, [entry])
         assert alone.score == pytest.approx(among.score, rel=1e-9)
         np.testing.assert_allclose(alone.heat, among.heat, rtol=1e-6)
         if part.reading == "max":
             assert alone.score == pytest.approx(float(among.heat.max()), rel=1e-6)
-    kept = list(rows.maps([part], np.arange(15, 25)))  # from what was read before
-    np.testing.assert_allclose([m.score for m in kept], [m.score for m in together], rtol=1e-9)
+    maps_before = list(rows.maps([part], np.arange(15, 25)))  # from what was read before
+    np.testing.assert_allclose([m.score for m in maps_before], [m.score for m in together], rtol=1e-9)
 
 
 def test_a_score_without_places_is_shown_by_what_covering_does(model: Autoencoder, train: ImageSet) -> None:
@@ -175,14 +175,14 @@ def test_the_density_is_that_of_double_precision(model: Autoencoder, train: Imag
     rows = 100 + RANDOM.normal(size=(80, 11)) @ basis[:11] + 1e-3 * RANDOM.normal(size=(80, 1)) * basis[11:]
     density = KINDS_OF_TILES["density"]
     tensors = density.fit(torch.from_numpy(rows.astype(np.float32)), 0)
-    found = density.values(tensors, torch.from_numpy(rows.astype(np.float32)))[:, 0, 0]
+    result = density.values(tensors, torch.from_numpy(rows.astype(np.float32)))[:, 0, 0]
     mean, axes, spread, outside = (
         tensors[name].double().numpy() for name in ("mean", "basis", "spread", "outside")
     )
     away = rows.astype(np.float32).astype(np.float64) - mean
     inside = away @ axes.T
     expected = ((inside / spread) ** 2).mean(1) + ((away - inside @ axes) ** 2).sum(1) / outside[0]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(result, expected, rtol=1e-9)
     del model, train
 
 
@@ -211,14 +211,14 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     parts, table = choose_parts(rows, [Candidate("local", 0), Candidate("local", 1)], plan, seed=0)
     detector = fit_to_pictures(rows, parts, plan, false_alarms=0.1, seed=0)
     assert set(table) == {"local", "local of tiles"} and parts[-1].tiles == 1
-    scores = [one.score for one in map_with(model, extractor, detector, pictures[60:])]
+    scores = [entry.score for entry in map_with(model, extractor, detector, pictures[60:])]
     flagged = int((np.array(scores) > detector.threshold).sum())
     from scipy.stats import binom
 
     assert binom.ppf(0.005, 40, 0.1) <= flagged <= binom.ppf(0.995, 40, 0.1)
-    planted = [Picture(plant_defect(one.pixels, 12, seed=i)[0]) for i, one in enumerate(pictures[60:])]
-    found = [one.score for one in map_with(model, extractor, detector, planted)]
-    assert (np.array(found) > detector.threshold).mean() >= 0.5
+    planted = [Picture(plant_defect(entry.pixels, 12, seed=i)[0]) for i, entry in enumerate(pictures[60:])]
+    results = [entry.score for entry in map_with(model, extractor, detector, planted)]
+    assert (np.array(results) > detector.threshold).mean() >= 0.5
     power = power_from_facts(detector.facts["power"])
     assert [row.size_px for row in power] == [4, None]  # sizes that fit the smallest of them
 
@@ -227,16 +227,18 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     again = read_detector(model)
     assert again is not None and again.threshold == detector.threshold
     assert power_from_facts(again.facts["power"]) == power
-    kept = [one.score for one in map_with(model, extractor, again, pictures[60:])]
-    np.testing.assert_allclose(kept, scores, rtol=1e-6)
+    scores_before = [entry.score for entry in map_with(model, extractor, again, pictures[60:])]
+    np.testing.assert_allclose(scores_before, scores, rtol=1e-6)
 
 
 def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture_scores, "MAX_ROW_BYTES", 64 * 100 * 4)
     rows = (torch.full((500, 100), float(i)) for i in range(20))
     part = picture_scores.fit_part("neighbour", 1, rows, 20)
-    kept = part.tensors["normal"]
-    assert 20 <= len(kept) <= 64 and len(kept[:, 0].unique()) == 20  # some tiles of every picture
+    normal_features = part.tensors["normal"]
+    assert (
+        20 <= len(normal_features) <= 64 and len(normal_features[:, 0].unique()) == 20
+    )  # some tiles of every picture
 
 
 # ---------------------------------------------------------------- looks
@@ -264,8 +266,8 @@ def test_no_pass_holds_more_pixels_than_there_is_memory_for(
 
 def test_near_copies_are_found_and_alike_pictures_are_not() -> None:
     coarse = RANDOM.integers(60, 200, (30, 10, 14), dtype=np.uint8)  # each its own pattern
-    pictures = [Picture(one.repeat(4, 0).repeat(4, 1)[..., None]) for one in coarse]
-    looks = [measure_look(one) for one in pictures]
+    pictures = [Picture(pixels.repeat(4, 0).repeat(4, 1)[..., None]) for pixels in coarse]
+    looks = [measure_look(pixels) for pixels in pictures]
     assert find_near_copies(looks) == []
     noisy = np.clip(pictures[4].pixels.astype(int) + RANDOM.integers(-2, 3, pictures[4].pixels.shape), 0, 255)
     looks.append(measure_look(Picture(noisy.astype(np.uint8))))
@@ -306,10 +308,10 @@ def test_measures_of_labels_are_those_of_scikit_learn() -> None:
     scores = np.round(RANDOM.normal(size=200) + truth, 1)  # with ties
     assert measure_auroc(scores[~truth], scores[truth]) == pytest.approx(roc_auc_score(truth, scores))
     assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
-    found = measure_labels(truth, scores, scores > 1, ("good",))
-    assert found is not None
-    assert found.found + found.missed == truth.sum() == found.defective
-    assert found.false_alarms == int((~truth & (scores > 1)).sum())
+    result = measure_labels(truth, scores, scores > 1, ("good",))
+    assert result is not None
+    assert result.found + result.missed == truth.sum() == result.defective
+    assert result.false_alarms == int((~truth & (scores > 1)).sum())
     assert measure_labels(truth[truth], scores[truth], scores[truth] > 1, ("good",)) is None
 
 
@@ -337,11 +339,11 @@ def test_measures_of_masks_are_those_of_all_pixels() -> None:
         comparison.add(heat, truth, heat > 3)
         truths.append(truth.ravel())
         heats.append(heat.ravel())
-    found = comparison.result()
-    assert found is not None and found.pictures == 12 and found.regions == 8
+    result = comparison.result()
+    assert result is not None and result.pictures == 12 and result.regions == 8
     expected = roc_auc_score(np.concatenate(truths), np.concatenate(heats))
-    assert found.pixel_auroc == pytest.approx(expected, abs=2e-3)
-    assert 0.3 < found.pro < expected
+    assert result.pixel_auroc == pytest.approx(expected, abs=2e-3)
+    assert 0.3 < result.pro < expected
     perfect = MaskComparison()
     perfect.add(
         truths[1].reshape(40, 50).astype(np.float32), truths[1].reshape(40, 50), truths[1].reshape(40, 50)

@@ -68,9 +68,9 @@ def test_levels_find_and_place_what_is_too_dark_or_has_an_edge(fitted: Fitted, k
     model, extractor, detector = fitted
     damaged = [damage(seed, model.channels, kind) for seed in range(200, 220)]
     maps = list(map_with(model, extractor, detector, [Picture(pixels) for pixels, _ in damaged]))
-    assert np.mean([found.score > detector.threshold for found in maps]) >= 0.9
+    assert np.mean([picture_map.score > detector.threshold for picture_map in maps]) >= 0.9
     if kind in ("area", "line"):
-        places = [np.unravel_index(found.heat.argmax(), found.heat.shape) for found in maps]
+        places = [np.unravel_index(picture_map.heat.argmax(), picture_map.heat.shape) for picture_map in maps]
         away = [
             np.hypot(row / 30 - y / pixels.shape[0], column / 30 - x / pixels.shape[1])
             for (row, column), (pixels, (y, x)) in zip(places, damaged, strict=True)
@@ -81,7 +81,7 @@ def test_levels_find_and_place_what_is_too_dark_or_has_an_edge(fitted: Fitted, k
 def test_good_parts_are_flagged_as_often_as_asked(fitted: Fitted) -> None:
     model, extractor, detector = fitted
     good = [Picture(part(seed, model.channels)) for seed in range(1000, 1200)]
-    scores = [found.score for found in map_with(model, extractor, detector, good)]
+    scores = [picture_map.score for picture_map in map_with(model, extractor, detector, good)]
     assert 0.01 <= np.mean(np.array(scores) > detector.threshold) <= 0.10
 
 
@@ -89,8 +89,8 @@ def test_pictures_of_one_cell_and_of_one_value_have_levels(fitted: Fitted) -> No
     model, extractor, detector = fitted
     for shape in ((1, 1), (3, 70), (31, 29)):
         flat = np.full((*shape, model.channels), 0.5, np.float32)
-        found = next(iter(map_with(model, extractor, detector, [Picture(flat)])))
-        assert np.isfinite(found.heat).all() and found.heat.shape == (30, 30)
+        result = next(iter(map_with(model, extractor, detector, [Picture(flat)])))
+        assert np.isfinite(result.heat).all() and result.heat.shape == (30, 30)
 
 
 def test_identical_pictures_and_black_ones_can_be_fitted() -> None:

@@ -22,15 +22,15 @@ def rows(count: int, width: int = 7, seed: int = 0) -> np.ndarray:
 
 def test_neighbours_are_those_of_scikit_learn() -> None:
     reference, queries = rows(2500), rows(2200, seed=1)  # more than are compared at a time
-    distances, found = nearest(queries, reference, 4)
+    distances, result = nearest(queries, reference, 4)
     oracle = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(reference).kneighbors(queries)
     np.testing.assert_allclose(distances, oracle[0], rtol=1e-5)
-    np.testing.assert_array_equal(found, oracle[1])
+    np.testing.assert_array_equal(result, oracle[1])
     own, _ = nearest(reference, reference, 1)
     np.testing.assert_array_equal(own, 0)
     _, others = nearest(reference, reference, 1, skip_same_row=True)
     assert (others[:, 0] != np.arange(2500)).all()
-    with pytest.raises(DataError, match="3 nearest neighbours asked for where there are 2"):
+    with pytest.raises(DataError, match="3 nearest neighbours were requested, but there are only 2"):
         nearest(queries, reference[:3], 3, skip_same_row=True)
 
 
@@ -71,25 +71,25 @@ def test_groups_that_are_there_are_found(
     points, labels = blobs
     for dense in (10_000, 10):  # all eigenvectors, and those that are sought one by one
         monkeypatch.setattr(clustering, "MAX_DENSE_ROWS", dense)
-        found = find_clusters(points, 4, method=method, space=space)  # type: ignore[arg-type]
-        assert agreement(labels, found.assigned)["accuracy"] > 0.97
-        assert found.count == 4
-        sizes = [int((found.assigned == i).sum()) for i in range(4)]
+        result = find_clusters(points, 4, method=method, space=space)  # type: ignore[arg-type]
+        assert agreement(labels, result.assigned)["accuracy"] > 0.97
+        assert result.count == 4
+        sizes = [int((result.assigned == i).sum()) for i in range(4)]
         assert sizes == sorted(sizes, reverse=True)
-        assert [len(set(labels[rows])) for rows in found.typical] == [1] * 4
+        assert [len(set(labels[rows])) for rows in result.typical] == [1] * 4
 
 
 def test_hdbscan_finds_the_number_itself(blobs: tuple[np.ndarray, np.ndarray]) -> None:
-    found = find_clusters(blobs[0], 2, method="hdbscan")
-    assert found.count >= 3
-    assert agreement(blobs[1], found.assigned)["purity"] > 0.8
+    result = find_clusters(blobs[0], 2, method="hdbscan")
+    assert result.count >= 3
+    assert agreement(blobs[1], result.assigned)["purity"] > 0.8
 
 
 def test_agreement_by_hand() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2])
-    found = agreement(labels, np.array([1, 1, 0, 0, 0, -1]))
-    assert found["accuracy"] == pytest.approx(4 / 6)
-    assert found["purity"] == pytest.approx(4 / 6)
+    result = agreement(labels, np.array([1, 1, 0, 0, 0, -1]))
+    assert result["accuracy"] == pytest.approx(4 / 6)
+    assert result["purity"] == pytest.approx(4 / 6)
     assert agreement(labels, np.array([2, 2, 2, 0, 0, 1]))["nmi"] == pytest.approx(1)
 
 
@@ -108,9 +108,9 @@ def test_what_cannot_be_asked_is_refused(
 @pytest.mark.slow  # compiles for ten seconds
 @pytest.mark.skipif(find_spec("umap") is None, reason="needs the extra 'umap'")
 def test_umap_keeps_groups_apart_and_repeats(blobs: tuple[np.ndarray, np.ndarray]) -> None:
-    found = find_clusters(blobs[0], 4, space="umap")
-    assert agreement(blobs[1], found.assigned)["accuracy"] > 0.97
-    np.testing.assert_array_equal(found.assigned, find_clusters(blobs[0], 4, space="umap").assigned)
+    result = find_clusters(blobs[0], 4, space="umap")
+    assert agreement(blobs[1], result.assigned)["accuracy"] > 0.97
+    np.testing.assert_array_equal(result.assigned, find_clusters(blobs[0], 4, space="umap").assigned)
 
 
 def test_a_probe_agrees_with_scikit_learn() -> None:

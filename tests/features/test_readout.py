@@ -44,10 +44,10 @@ def test_a_readout_survives_the_file_and_leaves_codes_alone(
     before = model.encode(test.pixels)
     model.save(tmp_path / "m.safetensors")
     again = isthmus.load(tmp_path / "m.safetensors")
-    kept = readouts.read_extractor(again)
-    assert kept is not None and kept.reading == readout.reading
+    stored = readouts.read_extractor(again)
+    assert stored is not None and stored.reading == readout.reading
     first = readouts.extract_features(model, test, readout, compact=True)
-    np.testing.assert_array_equal(readouts.extract_features(again, test, kept, compact=True), first)
+    np.testing.assert_array_equal(readouts.extract_features(again, test, stored, compact=True), first)
     del again.attachments[readouts.NAME]
     np.testing.assert_array_equal(again.encode(test.pixels).values, before.values)
 
@@ -72,8 +72,8 @@ def test_every_layer_of_any_model_can_be_read(
     some = train.subset(np.arange(20))
     for name in names:
         for pool in ((), (1, 2)):
-            found = readouts.fit_extractor(plain, some, FeatureSpec(layer=name, size=(16, 16), pool=pool))
-            assert np.isfinite(readouts.extract_features(plain, some, found)).all()
+            result = readouts.fit_extractor(plain, some, FeatureSpec(layer=name, size=(16, 16), pool=pool))
+            assert np.isfinite(readouts.extract_features(plain, some, result)).all()
 
 
 @pytest.mark.parametrize("recipe", ["attention", "recurrent", "dense"])
@@ -82,8 +82,8 @@ def test_other_backbones_have_layers_too(recipe: str, train: ImageSet) -> None:
     small = {"attention": ["backbone.width=16", "backbone.depth=1"]}.get(recipe, ["backbone.width=8"])
     network = isthmus.train(few, recipe=recipe, code="4", settings=small, steps=2, precision="float32")
     for name in layer_names(network):
-        found = readouts.fit_extractor(network, few, FeatureSpec(layer=name, size=(16, 16)))
-        assert len(readouts.extract_features(network, few, found)) == 16
+        result = readouts.fit_extractor(network, few, FeatureSpec(layer=name, size=(16, 16)))
+        assert len(readouts.extract_features(network, few, result)) == 16
 
 
 def test_an_unknown_layer_is_named_with_the_nearest(plain: Autoencoder, train: ImageSet) -> None:
@@ -95,5 +95,5 @@ def test_images_of_any_size_are_read_at_the_readouts_own(
     model: Autoencoder, readout: FeatureExtractor, test: ImageSet
 ) -> None:
     larger = dataclasses.replace(test, pixels=test.pixels.repeat(2, axis=1).repeat(2, axis=2))  # type: ignore[union-attr]
-    first, second = (readouts.extract_features(model, one, readout, compact=True) for one in (test, larger))
+    first, second = (readouts.extract_features(model, item, readout, compact=True) for item in (test, larger))
     assert np.median((first * second).sum(1)) > 0.8

@@ -34,17 +34,17 @@ def picture(height: int, width: int, channels: int = 1, seed: int = 0) -> Map:
 @pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("size", [(1, 1), (7, 500), (385, 30), (400, 410)])
 def test_pictures_of_any_size_and_channels_have_a_map(channels: int, size: tuple[int, int]) -> None:
-    found = segmentation_map(model_of(channels), picture(*size, channels))
-    assert found.shape == size and found.dtype == np.float32 and bool(np.isfinite(found).all())
+    result = segmentation_map(model_of(channels), picture(*size, channels))
+    assert result.shape == size and result.dtype == np.float32 and bool(np.isfinite(result).all())
     if min(size) > 1:
-        assert found.std() > 0
+        assert result.std() > 0
 
 
 def test_a_small_picture_is_seen_whole() -> None:
     model = model_of()
     small = picture(60, 70)
-    whole = model.mark_batch(torch.from_numpy(small.transpose(2, 0, 1))[None]).detach()[0]
-    np.testing.assert_array_equal(segmentation_map(model, small), whole.numpy())
+    full_mask = model.mark_batch(torch.from_numpy(small.transpose(2, 0, 1))[None]).detach()[0]
+    np.testing.assert_array_equal(segmentation_map(model, small), full_mask.numpy())
 
 
 def test_a_map_follows_its_picture() -> None:
@@ -58,14 +58,14 @@ def test_a_map_follows_its_picture() -> None:
 
 
 def test_an_ensemble_is_the_mean_over_mirror_images_and_turns_with_the_picture() -> None:
-    model, one = model_of(), picture(40, 56)
-    found = segmentation_map(model, one, ensemble=True)
+    model, sample = model_of(), picture(40, 56)
+    result = segmentation_map(model, sample, ensemble=True)
     views = [(slice(None, None, a), slice(None, None, b)) for a in (1, -1) for b in (1, -1)]
-    expected = np.mean([segmentation_map(model, one[view])[view] for view in views], 0)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    mirrored = segmentation_map(model, one[:, ::-1], ensemble=True)[:, ::-1]
-    np.testing.assert_allclose(mirrored, found, rtol=1e-4, atol=1e-4)
-    assert np.abs(found - segmentation_map(model, one)).max() > 1e-3
+    expected = np.mean([segmentation_map(model, sample[view])[view] for view in views], 0)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    mirrored = segmentation_map(model, sample[:, ::-1], ensemble=True)[:, ::-1]
+    np.testing.assert_allclose(mirrored, result, rtol=1e-4, atol=1e-4)
+    assert np.abs(result - segmentation_map(model, sample)).max() > 1e-3
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (0, 8, 1)])
@@ -99,9 +99,9 @@ def test_borders_are_compared_with_borders() -> None:
     assert statistics.deviation[0, 5] == pytest.approx(3, abs=0.2)
     assert statistics.mean[5, 5] == pytest.approx(0, abs=0.2)
     assert statistics.deviation[5, 5] == pytest.approx(1, abs=0.2)
-    found = statistics.normalise(bordered(240, 260, 9))
-    assert found.shape == (240, 260) and found.dtype == np.float32
-    assert found.mean() == pytest.approx(0, abs=0.1) and found.std() == pytest.approx(1, abs=0.1)
+    result = statistics.normalise(bordered(240, 260, 9))
+    assert result.shape == (240, 260) and result.dtype == np.float32
+    assert result.mean() == pytest.approx(0, abs=0.1) and result.std() == pytest.approx(1, abs=0.1)
     unusual = bordered(240, 260, 9)
     unusual[120, 130] = 9.0  # usual at the border, nine deviations in the middle
     place = np.unravel_index(statistics.normalise(unusual).argmax(), unusual.shape)
@@ -110,9 +110,9 @@ def test_borders_are_compared_with_borders() -> None:
 
 def test_a_map_and_its_mirror_images_have_the_same_deviations() -> None:
     statistics = PositionStatistics.fit([bordered(60, 90, 0)])
-    one = bordered(31, 47, 1)
+    sample = bordered(31, 47, 1)
     np.testing.assert_array_equal(
-        statistics.normalise(one[::-1, ::-1]), statistics.normalise(one)[::-1, ::-1]
+        statistics.normalise(sample[::-1, ::-1]), statistics.normalise(sample)[::-1, ::-1]
     )
 
 
@@ -126,13 +126,13 @@ def test_small_and_constant_maps_have_statistics(size: tuple[int, int]) -> None:
 def test_statistics_travel_as_tensors() -> None:
     statistics = PositionStatistics.fit([bordered(60, 90, 0)])
     tensors = statistics.tensors()
-    assert {name: tuple(one.shape) for name, one in tensors.items()} == {
+    assert {name: tuple(sample.shape) for name, sample in tensors.items()} == {
         "mean": (10, 10),
         "deviation": (10, 10),
     }
     again = PositionStatistics.from_tensors(tensors)
-    one = bordered(50, 50, 1)
-    np.testing.assert_allclose(again.normalise(one), statistics.normalise(one), rtol=1e-5, atol=1e-5)
+    sample = bordered(50, 50, 1)
+    np.testing.assert_allclose(again.normalise(sample), statistics.normalise(sample), rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="shape"):
         PositionStatistics.from_tensors({**tensors, "mean": torch.zeros(3)})
     with pytest.raises(ValueError, match="no means"):

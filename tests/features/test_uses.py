@@ -21,17 +21,17 @@ from isthmus.model.autoencoder import Autoencoder
 def test_features_tell_digits_apart_better_than_pixels(
     model: Autoencoder, train: ImageSet, test: ImageSet
 ) -> None:
-    found = isthmus.classify(model, train, test, few_labels=3, draws=2)
-    rows = {row.name: row for row in found.scores}
+    result = isthmus.classify(model, train, test, few_labels=3, draws=2)
+    rows = {row.name: row for row in result.scores}
     assert list(rows) == ["features", "code", "pixels", "pca"]
     assert rows["features"].linear > 0.93
     assert rows["features"].knn > 0.9
     assert rows["features"].linear >= rows["pixels"].linear - 0.01
     few = rows["features"].few_spread
     assert few is not None and few > 0.7
-    assert found.confusion.sum() == len(test)
-    assert np.trace(found.confusion) / len(test) == pytest.approx(rows["features"].linear)
-    assert ((found.confidence > 0.09) & (found.confidence <= 1)).all()
+    assert result.confusion.sum() == len(test)
+    assert np.trace(result.confusion) / len(test) == pytest.approx(rows["features"].linear)
+    assert ((result.confidence > 0.09) & (result.confidence <= 1)).all()
 
 
 def test_classes_are_matched_by_name(model: Autoencoder, train: ImageSet, test: ImageSet) -> None:
@@ -46,9 +46,9 @@ def test_classes_are_matched_by_name(model: Autoencoder, train: ImageSet, test: 
 def test_clusters_are_digits(model: Autoencoder, train: ImageSet) -> None:
     from isthmus.features.clustering import agreement
 
-    found = isthmus.cluster(model, train, 10, space="spectral")
+    result = isthmus.cluster(model, train, 10, space="spectral")
     assert train.labels is not None
-    assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
+    assert agreement(train.labels, result.assigned)["accuracy"] > 0.7
 
 
 @pytest.mark.slow
@@ -56,11 +56,11 @@ def test_umap_finds_digits_too(model: Autoencoder, train: ImageSet) -> None:
     pytest.importorskip("umap")
     from isthmus.features.clustering import agreement
 
-    found = isthmus.cluster(model, train, 10, space="umap")
+    result = isthmus.cluster(model, train, 10, space="umap")
     assert train.labels is not None
-    assert agreement(train.labels, found.assigned)["accuracy"] > 0.7
+    assert agreement(train.labels, result.assigned)["accuracy"] > 0.7
     again = isthmus.cluster(model, train, 10, space="umap")
-    np.testing.assert_array_equal(found.assigned, again.assigned)
+    np.testing.assert_array_equal(result.assigned, again.assigned)
 
 
 def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +80,8 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
     random = np.random.default_rng(0)
     truth = np.arange(120) % 3
     rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)
-    found = clustering.find_clusters(rows, 3, method="gmm")
-    assert clustering.agreement(truth, found.assigned)["accuracy"] > 0.95
+    result = clustering.find_clusters(rows, 3, method="gmm")
+    assert clustering.agreement(truth, result.assigned)["accuracy"] > 0.95
     assert clustering.find_clusters(rows[:, :20], 3, method="gmm").count == 3
     assert widths == [clustering.MAX_MIXTURE_DIMENSIONS, 20]
 
@@ -103,12 +103,12 @@ def test_an_index_is_kept_and_only_what_is_new_is_computed(
     assert (second.added, second.removed) == (10, 5)
     assert second.matches[1][0].row == 45
     assert second.matches[1][0].value == pytest.approx(0, abs=1e-3)
-    kept = index.load_index(path)
-    refresh = index.IndexRefresh(model, kept.readout, grown)
+    stored_index = index.load_index(path)
+    refresh = index.IndexRefresh(model, stored_index.readout, grown)
     list(refresh.run())
     fresh = refresh.finish().index
-    np.testing.assert_allclose(kept.vectors, fresh.vectors, atol=1e-4)
-    assert kept.names == grown.names
+    np.testing.assert_allclose(stored_index.vectors, fresh.vectors, atol=1e-4)
+    assert stored_index.names == grown.names
 
 
 def test_an_index_of_another_model_is_not_used(
@@ -155,9 +155,9 @@ def test_a_digit_left_out_is_found(model: Autoencoder, train: ImageSet, test: Im
 
     assert train.labels is not None and test.labels is not None
     zeros = train.subset(np.flatnonzero(train.labels == 0))
-    found = isthmus.anomalies(model, test, normal=zeros)
-    assert roc_auc_score(test.labels != 0, found.scores) > 0.98
-    assert test.labels[found.worst(1)[0]] != 0
+    result = isthmus.anomalies(model, test, normal=zeros)
+    assert roc_auc_score(test.labels != 0, result.scores) > 0.98
+    assert test.labels[result.worst(1)[0]] != 0
 
 
 def test_a_threshold_is_the_conformal_order_statistic() -> None:
@@ -200,18 +200,18 @@ def test_a_detector_survives_the_file(
 
 def test_a_defect_in_a_large_picture_is_found_where_it_is(model: Autoencoder, train: ImageSet) -> None:
     tile = np.concatenate([np.asarray(train.pixels)[i] for i in range(40)], 1)  # 16 × 640
-    whole = np.concatenate([np.roll(tile, 37 * i, 1) for i in range(4)], 0)[..., 0]  # 64 × 640
-    normal = read(np.stack([np.roll(whole, 16 * i, 1) for i in range(3)]))
-    broken = whole.copy()
+    strip = np.concatenate([np.roll(tile, 37 * i, 1) for i in range(4)], 0)[..., 0]  # 64 × 640
+    normal = read(np.stack([np.roll(strip, 16 * i, 1) for i in range(3)]))
+    broken = strip.copy()
     broken[20:34, 300:314] = 255 - broken[20:34, 300:314]
-    data = read(np.stack([whole, broken]))
-    found = isthmus.anomalies(model, data, normal=normal, score="local", tiles=True)
-    assert found.worst(1) == [1]
+    data = read(np.stack([strip, broken]))
+    result = isthmus.anomalies(model, data, normal=normal, score="local", tiles=True)
+    assert result.worst(1) == [1]
     # Two pictures of 64 × 640: tiles of 16 × 16 that share half of their sides.
-    assert found.tiles == 2 * 7 * 79
-    heat = found.heat(1)
+    assert result.tiles == 2 * 7 * 79
+    heat = result.heat(1)
     top, left = np.unravel_index(int(heat.argmax()), heat.shape)
-    assert heat.shape == whole.shape
+    assert heat.shape == strip.shape
     assert abs(int(top) - 27) <= 16 and abs(int(left) - 307) <= 16
 
 

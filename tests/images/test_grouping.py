@@ -95,7 +95,7 @@ def test_a_training_holds_out_whole_patients(patients: ImageSet, caplog: pytest.
     assert model.summary["data"]["held_out"] == len(held)
     with pytest.raises(DataError, match="matches none of 41 names"):
         isthmus.train(patients, groups=r"case(\d+)", **options)
-    with pytest.raises(UsageError, match="no part of the images is held out"):
+    with pytest.raises(UsageError, match="no images are held out"):
         isthmus.train(patients, groups=PATTERN, val=patients, recipe="dense", code="2", steps=2)
     caplog.set_level("INFO")
     group_images(patients, r"p(\d+)_\d")

@@ -117,7 +117,7 @@ def test_a_file_that_is_called_like_that_wins() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_several_images_where_one_is_needed() -> None:
-    with pytest.raises(DataError, match="one image is needed here, and this holds 12") as caught:
+    with pytest.raises(DataError, match="expected one image, but it holds 12") as caught:
         read_image("t.npy")
     assert str(caught.value.hint) == "t.npy[0]"
 

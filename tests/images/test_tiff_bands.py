@@ -139,7 +139,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, channels: int, dtype: str
 
 
 def test_other_formats_name_the_one_that_holds_more(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"PNG holds 1 to 4 channels, not 5; use .tif"):
+    with pytest.raises(OSError, match=r"PNG stores 1 to 4 channels, not 5"):
         save_image(tmp_path / "a.png", samples((9, 9, 5), "uint8"))
     deep = samples((9, 9, 3), "uint16")
     with pytest.raises(OSError, match="16 bits"):

@@ -79,7 +79,7 @@ def test_metadata_is_kept_without_the_orientation(tmp_path: Path) -> None:
 
 def test_what_a_format_cannot_hold_is_refused_and_nothing_written(tmp_path: Path) -> None:
     cases: list[tuple[str, np.ndarray, str]] = [
-        ("a.xyz", photo(2, 2), "suffix"),
+        ("a.xyz", photo(2, 2), "must end with"),
         ("a.jpg", photo(2, 2, 4), "no transparency"),
         ("a.jpg", np.zeros((2, 2), np.uint16), "16 bits"),
         ("a.webp", np.zeros((2, 2, 3), np.uint16), "16 bits"),

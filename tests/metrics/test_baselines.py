@@ -39,8 +39,8 @@ def test_pca_agrees_with_scikit_learn() -> None:
 
 def test_order_and_size_of_batches_do_not_matter() -> None:
     x = images_of_rank(20)
-    one, many = PCA(4).fit([x]), PCA(4).fit(x.flip(0).split(7))
-    assert torch.allclose(one.reconstruct(x), many.reconstruct(x), atol=1e-5)
+    single_batch, many = PCA(4).fit([x]), PCA(4).fit(x.flip(0).split(7))
+    assert torch.allclose(single_batch.reconstruct(x), many.reconstruct(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("limit", [4096, 10])
@@ -103,5 +103,5 @@ def test_one_image_is_its_own_mean_and_has_no_components() -> None:
     image = torch.rand(
         1, 3, 40, 40, generator=torch.Generator().manual_seed(0)
     )  # more values than PCA does exactly
-    found = PCA(5).fit([image])
-    assert torch.equal(found.reconstruct(image), image)
+    result = PCA(5).fit([image])
+    assert torch.equal(result.reconstruct(image), image)

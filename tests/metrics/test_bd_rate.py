@@ -26,8 +26,8 @@ def line(factor: float, first: float, last: float, points: int = 6) -> list[tupl
 
 @given(st.floats(0.2, 3.0))
 def test_a_rate_scaled_by_a_factor_differs_by_that_factor(factor: float) -> None:
-    found = bd_rate(line(factor, 25, 38, 5), line(1.0, 27, 41, 9))
-    assert found == pytest.approx(100 * (factor - 1), abs=1e-6)
+    result = bd_rate(line(factor, 25, 38, 5), line(1.0, 27, 41, 9))
+    assert result == pytest.approx(100 * (factor - 1), abs=1e-6)
 
 
 def test_exchanging_the_coders_inverts_the_ratio_and_the_order_of_points_does_not_matter() -> None:

@@ -29,8 +29,8 @@ def test_mean_deviation_and_clean_value_are_those_of_many_draws(black: bool, whi
 
 
 def test_means_that_cut_noise_never_shows_are_black_or_white() -> None:
-    found = ClippedNoise(SIGMA).remove_bias(torch.tensor([0.0, 0.01, 0.99, 1.0]))
-    torch.testing.assert_close(found, torch.tensor([0.0, 0.0, 1.0, 1.0]), rtol=0, atol=1e-3)
+    result = ClippedNoise(SIGMA).remove_bias(torch.tensor([0.0, 0.01, 0.99, 1.0]))
+    torch.testing.assert_close(result, torch.tensor([0.0, 0.0, 1.0, 1.0]), rtol=0, atol=1e-3)
 
 
 def test_the_whole_deviation_is_found_from_what_is_left() -> None:

@@ -20,8 +20,8 @@ def test_frechet_agrees_with_the_square_root_of_a_matrix() -> None:
     x, y = a.double().numpy(), b.double().numpy()
     root = scipy.linalg.sqrtm(np.cov(x.T) @ np.cov(y.T)).real
     means = np.square(x.mean(0) - y.mean(0)).sum()
-    wanted = means + np.trace(np.cov(x.T) + np.cov(y.T) - 2 * root)
-    assert frechet_distance(a, b) == pytest.approx(wanted, rel=1e-6)
+    expected = means + np.trace(np.cov(x.T) + np.cov(y.T) - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-9)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
@@ -41,14 +41,14 @@ def test_energy_distance_of_two_points_and_of_equal_laws() -> None:
 
 def test_precision_and_recall_tell_too_few_kinds_from_too_many() -> None:
     both = torch.cat([rows(300) - 20, rows(300, seed=1) + 20])
-    one = rows(600, seed=2) - 20
+    single_kind = rows(600, seed=2) - 20
     everything = precision_and_recall(both, torch.cat([rows(300, seed=3) - 20, rows(300, seed=4) + 20]))
     assert everything.precision > 0.8
     assert everything.recall > 0.8
-    narrow = precision_and_recall(both, one, chunk=97)
+    narrow = precision_and_recall(both, single_kind, chunk=97)
     assert narrow.precision > 0.6
     assert narrow.recall == pytest.approx(0.5, abs=0.05)
-    wrong = precision_and_recall(one, one + 100)
+    wrong = precision_and_recall(single_kind, single_kind + 100)
     assert (wrong.precision, wrong.recall) == (0, 0)
 
 
@@ -57,5 +57,5 @@ def test_too_little_is_refused() -> None:
         frechet_distance(rows(1), rows(5))
     with pytest.raises(DataError, match="one width"):
         frechet_distance(rows(4), rows(4, 3))
-    with pytest.raises(DataError, match="more rows"):
+    with pytest.raises(DataError, match="more than 5 rows"):
         precision_and_recall(rows(3), rows(9))

@@ -37,15 +37,15 @@ def test_a_photograph_as_it_is_has_little_noise(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_samples_of_any_width_are_measured_alike(dtype: type[np.integer[Any]]) -> None:
-    seen = noisy(photo("camera"), 20).clip(0, 1)
-    levels = (seen * np.iinfo(dtype).max).round().astype(dtype)
-    assert estimate_sigma(levels) == pytest.approx(estimate_sigma(seen), rel=0.02)
+    noisy_image = noisy(photo("camera"), 20).clip(0, 1)
+    levels = (noisy_image * np.iinfo(dtype).max).round().astype(dtype)
+    assert estimate_sigma(levels) == pytest.approx(estimate_sigma(noisy_image), rel=0.02)
 
 
 def test_pure_noise_of_any_size_down_to_the_smallest() -> None:
     for size in ((8, 9), (16, 16), (40, 17), (2000, 1500)):
-        seen = noisy(np.full(size, 0.5, np.float32), 12)
-        assert estimate_sigma(seen) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
+        noisy_image = noisy(np.full(size, 0.5, np.float32), 12)
+        assert estimate_sigma(noisy_image) == pytest.approx(12, rel=0.35 if max(size) < 100 else 0.05)
     with pytest.raises(DataError, match="too small"):
         estimate_sigma(np.zeros((7, 100)))
 
@@ -54,17 +54,17 @@ def test_pure_noise_of_any_size_down_to_the_smallest() -> None:
 @pytest.mark.parametrize("name", PHOTOS)
 def test_noise_that_a_file_cut_off_is_known_and_measured_as_it_was(name: str, sigma: float) -> None:
     levels = (noisy(photo(name), sigma) * 255).round().clip(0, 255).astype(np.uint8)
-    found = measure_noise(levels)
-    assert found.sigma == pytest.approx(sigma, rel=0.1)
+    result = measure_noise(levels)
+    assert result.sigma == pytest.approx(sigma, rel=0.1)
     dark = (photo(name) < sigma / 255 / 2).mean() > 0.02
-    assert found.black or not dark
-    assert measure_noise(levels, sigma).black == found.black
+    assert result.black or not dark
+    assert measure_noise(levels, sigma).black == result.black
 
 
 def test_noise_that_reaches_beyond_black_was_not_cut_off() -> None:
-    found = measure_noise(noisy(photo("astronaut"), 30))
-    assert not found.black
-    assert not found.white
+    result = measure_noise(noisy(photo("astronaut"), 30))
+    assert not result.black
+    assert not result.white
 
 
 def test_dark_parts_with_little_noise_of_their_own_were_not_cut_off() -> None:

@@ -31,9 +31,9 @@ def photo(request: pytest.FixtureRequest) -> Array:
 
 
 def assert_found(image: Array, sigma: float = SIGMA, **options: Any) -> None:
-    found = estimate_noise_covariance(image, **options)
-    assert found.sigma == pytest.approx(sigma, rel=0.1)
-    assert abs(found.sigma - sigma) <= 3 * found.error
+    result = estimate_noise_covariance(image, **options)
+    assert result.sigma == pytest.approx(sigma, rel=0.1)
+    assert abs(result.sigma - sigma) <= 3 * result.error
 
 
 @pytest.mark.parametrize("sigma", [10.0, 25.0, 50.0])
@@ -103,9 +103,9 @@ def test_clean_photographs_have_little_noise(photo: Array) -> None:
 
 def test_gray_as_rgb_is_one_noise() -> None:
     noisy = add_noise(PHOTOS["camera"])
-    found = estimate_noise_covariance(np.repeat(noisy[..., None], 3, 2))
-    assert found.correlation == pytest.approx(np.ones((3, 3)), abs=1e-6)
-    assert found.sigma == pytest.approx(estimate_noise_covariance(noisy).sigma, rel=1e-3)
+    result = estimate_noise_covariance(np.repeat(noisy[..., None], 3, 2))
+    assert result.correlation == pytest.approx(np.ones((3, 3)), abs=1e-6)
+    assert result.sigma == pytest.approx(estimate_noise_covariance(noisy).sigma, rel=1e-3)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
@@ -114,9 +114,9 @@ def test_correlation_of_channels(name: str, share: float) -> None:
     photo, random = PHOTOS[name] * 0.6 + 50, np.random.default_rng(0)
     common, own = random.normal(size=(*photo.shape[:2], 1)), random.normal(size=photo.shape)
     noisy = photo + 20 * (share**0.5 * common + (1 - share) ** 0.5 * own)
-    found = estimate_noise_covariance(noisy.round().clip(0, 255).astype(np.uint8))
-    assert found.correlation[np.triu_indices(3, 1)] == pytest.approx(np.full(3, share), abs=0.12)
-    assert found.covariance.diagonal() == pytest.approx(np.full(3, 400.0), rel=0.2)
+    result = estimate_noise_covariance(noisy.round().clip(0, 255).astype(np.uint8))
+    assert result.correlation[np.triu_indices(3, 1)] == pytest.approx(np.full(3, share), abs=0.12)
+    assert result.covariance.diagonal() == pytest.approx(np.full(3, 400.0), rel=0.2)
 
 
 def test_noise_between_neighbours_is_coarse() -> None:
@@ -132,25 +132,25 @@ def test_the_level_of_correlated_noise_shows_in_means() -> None:
     small = np.random.default_rng(0).normal(size=(128, 128)) * 25
     enlarged = ndimage.zoom(small, 2, order=3)  # white noise of half the size, cubic
     photo = PHOTOS["camera"] * 0.5 + 60
-    found = estimate_noise_covariance((photo + enlarged).clip(0, 255).astype(np.uint8))
-    assert found.coarseness > 1.5
-    assert 0.65 < found.coarse_sigma / float(enlarged.std()) < 1.1
-    assert found.coarse_sigma > 5 * found.sigma
+    result = estimate_noise_covariance((photo + enlarged).clip(0, 255).astype(np.uint8))
+    assert result.coarseness > 1.5
+    assert 0.65 < result.coarse_sigma / float(enlarged.std()) < 1.1
+    assert result.coarse_sigma > 5 * result.sigma
 
 
 def test_floats_and_integers_agree() -> None:
     noisy = add_noise(PHOTOS["chelsea"])
-    found = estimate_noise_covariance(noisy)
+    result = estimate_noise_covariance(noisy)
     assert estimate_noise_covariance((noisy / 255).astype(np.float32)).sigma == pytest.approx(
-        found.sigma, rel=1e-3
+        result.sigma, rel=1e-3
     )
-    assert 0 < found.share <= 1 and found.windows >= 1 and found.error > 0
+    assert 0 < result.share <= 1 and result.windows >= 1 and result.error > 0
 
 
 def test_nothing_but_flat_samples_is_no_noise() -> None:
-    found = estimate_noise_covariance(np.full((64, 80, 3), 255, np.uint8))
-    assert (found.sigma, found.windows, found.share) == (0.0, 0, 0.0)
-    assert found.covariance.shape == (3, 3) and not found.covariance.any()
+    result = estimate_noise_covariance(np.full((64, 80, 3), 255, np.uint8))
+    assert (result.sigma, result.windows, result.share) == (0.0, 0, 0.0)
+    assert result.covariance.shape == (3, 3) and not result.covariance.any()
 
 
 def test_pure_noise_of_any_size() -> None:

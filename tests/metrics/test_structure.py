@@ -28,10 +28,10 @@ def smooth_pair(shape: tuple[int, ...], seed: int = 0, noise: float = 0.1) -> tu
 
 def inner_ssim(x: Tensor, y: Tensor) -> Tensor:
     """What torchmetrics finds where no window meets its padding."""
-    _, whole = structural_similarity_index_measure(
+    _, full_map = structural_similarity_index_measure(
         x, y, data_range=1.0, reduction="none", return_full_image=True
     )
-    return whole[..., 5:-5, 5:-5].mean((1, 2, 3))
+    return full_map[..., 5:-5, 5:-5].mean((1, 2, 3))
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 28, 28), (2, 3, 33, 47), (1, 1, 11, 11), (1, 3, 300, 19)])

@@ -37,7 +37,7 @@ def psnr(image: Any, clean: np.ndarray) -> float:
 
 
 def note_ids(caplog: pytest.LogCaptureFixture) -> dict[str, dict[str, object]]:
-    notes: list[Any] = [one.args[0] for one in caplog.records if isinstance(one.args, tuple) and one.args]
+    notes: list[Any] = [item.args[0] for item in caplog.records if isinstance(item.args, tuple) and item.args]
     return {note.id: note.fields for note in notes if hasattr(note, "id")}
 
 
@@ -55,14 +55,14 @@ def test_a_jpeg_file_is_recognised_as_path_bytes_stream_and_pillow_image(
     content = save(COLOUR, 30)
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    wanted = isthmus.denoise(decode(content), jpeg="on")
-    assert psnr(wanted, COLOUR) > psnr(decode(content), COLOUR)
+    expected = isthmus.denoise(decode(content), jpeg="on")
+    assert psnr(expected, COLOUR) > psnr(decode(content), COLOUR)
     for given in (path, str(path), content, io.BytesIO(content), Image.open(path)):
         caplog.clear()
         with caplog.at_level("INFO", "isthmus"):
-            found = isthmus.denoise(given)
+            result = isthmus.denoise(given)
         assert note_ids(caplog)["denoise.model"]["model"] == DEJPEG
-        np.testing.assert_array_equal(np.asarray(found), wanted)
+        np.testing.assert_array_equal(np.asarray(result), expected)
 
 
 def test_files_say_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_files_say_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Path("in/clean.jpg").write_bytes(save(COLOUR, 40))
     Path("in/noisy.jpg").write_bytes(save(noisy, 85))
     Image.fromarray(noisy).save("in/noisy.png")
-    models = {one.name: one.model for one in isthmus.denoise_files("in", out="auto").files}
+    models = {file.name: file.model for file in isthmus.denoise_files("in", out="auto").files}
     assert models["clean.jpg"] == DEJPEG
     assert DEJPEG not in (models["noisy.jpg"], models["noisy.png"])
     off = isthmus.denoise_files("in/clean.jpg", out="off.png", jpeg="off").files[0]
@@ -84,8 +84,8 @@ def test_files_say_what_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("quality", [10, 50, 75, 90, 96])
 def test_the_quality_is_read_from_the_tables(quality: int) -> None:
     for clean in (GRAY, COLOUR):
-        found = estimate_jpeg_quality(save(clean, quality))
-        assert found == pytest.approx(quality, abs=2)
+        result = estimate_jpeg_quality(save(clean, quality))
+        assert result == pytest.approx(quality, abs=2)
     assert estimate_jpeg_quality(decode(save(COLOUR, quality))) is None
 
 
@@ -98,9 +98,9 @@ def test_a_clean_file_of_high_quality_is_left_nearly_as_it_is() -> None:
 def test_equal_channels_stay_equal_and_alpha_is_kept() -> None:
     gray = decode(save(GRAY, 20))
     colour = np.repeat(gray[..., None], 3, 2)
-    found = isthmus.denoise(colour, jpeg="on")
-    assert (found == found[..., :1]).all()
-    assert np.array_equal(found[..., 0], isthmus.denoise(gray, jpeg="on"))
+    result = isthmus.denoise(colour, jpeg="on")
+    assert (result == result[..., :1]).all()
+    assert np.array_equal(result[..., 0], isthmus.denoise(gray, jpeg="on"))
     alpha = np.arange(192, dtype=np.uint8)[:, None].repeat(192, 1)
     clear = isthmus.denoise(np.dstack([colour, alpha]), jpeg="on")
     assert np.array_equal(clear[..., 3], alpha)

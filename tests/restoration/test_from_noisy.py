@@ -41,9 +41,9 @@ def seen(clean: np.ndarray) -> np.ndarray:
 
 
 def gained(model: Autoencoder) -> float:
-    whole = picture(96, 96, seed=7)
-    given = noisy(whole, SIGMA)
-    return psnr(isthmus.denoise(given, SIGMA, model), whole) - psnr(given, whole)
+    full_picture = picture(96, 96, seed=7)
+    given = noisy(full_picture, SIGMA)
+    return psnr(isthmus.denoise(given, SIGMA, model), full_picture) - psnr(given, full_picture)
 
 
 def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, seen: np.ndarray) -> None:

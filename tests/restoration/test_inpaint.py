@@ -26,9 +26,9 @@ def holes(height: int, width: int, share: float = 0.5) -> Any:
 def test_holes_are_filled_better_than_by_the_mean(inpainter: Autoencoder, channels: int) -> None:
     clean = picture(70, 90, channels=channels, seed=5)
     mask = holes(70, 90)
-    found = isthmus.inpaint(clean, mask, inpainter)
+    result = isthmus.inpaint(clean, mask, inpainter)
     mean = np.where(mask[..., None], clean[~mask].mean(0), clean).astype(np.float32)
-    assert psnr(found, clean) > psnr(mean, clean) + 6
+    assert psnr(result, clean) > psnr(mean, clean) + 6
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -40,12 +40,12 @@ def test_known_pixels_come_back_bit_for_bit(
     image = (np.random.default_rng(0).random(shape) * top).astype(dtype)
     mask = holes(21, 34)
     image.flags.writeable = False
-    found = isthmus.inpaint(image, mask, inpainter)
-    assert found.shape == shape
-    assert found.dtype == dtype
-    assert np.array_equal(found[~mask], image[~mask])
+    result = isthmus.inpaint(image, mask, inpainter)
+    assert result.shape == shape
+    assert result.dtype == dtype
+    assert np.array_equal(result[~mask], image[~mask])
     colour = shape[2] - (shape[2] in (2, 4)) if len(shape) > 2 else 1
-    before, after = image.reshape(21, 34, -1), found.reshape(21, 34, -1)
+    before, after = image.reshape(21, 34, -1), result.reshape(21, 34, -1)
     assert (after[mask][:, :colour] != before[mask][:, :colour]).mean() > 0.9
     assert np.array_equal(after[..., colour:], before[..., colour:])
 
@@ -61,11 +61,11 @@ def test_tensors_with_one_mask_or_many(inpainter: Autoencoder) -> None:
     both = torch.from_numpy(np.stack([picture(20, 30, channels=3, seed=i) for i in range(2)]))
     images = both.permute(0, 3, 1, 2).contiguous()
     masks = torch.from_numpy(np.stack([holes(20, 30), holes(20, 30, 0.2)]))[:, None]
-    found = isthmus.inpaint(images, masks, inpainter)
-    assert torch.equal(found.where(~masks, torch.tensor(0.0)), images.where(~masks, torch.tensor(0.0)))
+    result = isthmus.inpaint(images, masks, inpainter)
+    assert torch.equal(result.where(~masks, torch.tensor(0.0)), images.where(~masks, torch.tensor(0.0)))
     for index in range(2):
         alone = isthmus.inpaint(images[index : index + 1], masks[index, 0], inpainter)
-        assert torch.equal(found[index : index + 1], alone)
+        assert torch.equal(result[index : index + 1], alone)
 
 
 def test_pieces_of_an_image_with_a_large_hole_have_no_seams(
@@ -74,9 +74,9 @@ def test_pieces_of_an_image_with_a_large_hole_have_no_seams(
     image = picture(330, 390, channels=3, seed=2)
     mask = holes(330, 390, 0.3)
     mask[60:250, 80:300] = True
-    whole = isthmus.inpaint(image, mask, inpainter)
+    inpainted = isthmus.inpaint(image, mask, inpainter)
     monkeypatch.setattr(tiling.pieces, "__kwdefaults__", {"inner": 64, "margin": 128})
-    np.testing.assert_allclose(isthmus.inpaint(image, mask, inpainter), whole, atol=2e-4)
+    np.testing.assert_allclose(isthmus.inpaint(image, mask, inpainter), inpainted, atol=2e-4)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_arrays_and_files_of_one_mask_hide_the_same(inpainter: Autoencoder, tmp_
     soft = np.zeros((30, 40), np.uint8)
     soft[5:9, 5:20], soft[9, 5:20], soft[20, 3] = 255, 3, 1
     Image.fromarray(soft).save(tmp_path / "mask.png")
-    whole = isthmus.inpaint(image, soft > 0, inpainter)
+    inpainted = isthmus.inpaint(image, soft > 0, inpainter)
     layer = np.dstack([np.zeros((30, 40, 3), np.uint8), soft])
     as_tensor = torch.from_numpy(soft)
     for mask in (soft, soft / 255, tmp_path / "mask.png", layer, as_tensor, Image.fromarray(layer)):
-        assert np.array_equal(isthmus.inpaint(image, mask, inpainter), whole)
+        assert np.array_equal(isthmus.inpaint(image, mask, inpainter), inpainted)
     changed = isthmus.inpaint(image, soft, inpainter, mask_grow=2) != image
     grown = np.zeros((30, 40), bool)
     grown[3:12, 3:22] = grown[18:23, 1:6] = True

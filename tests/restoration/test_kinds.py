@@ -44,14 +44,14 @@ def test_a_path_bytes_or_a_file_give_numpy(use: str, wanted: np.ndarray, tmp_pat
     path = tmp_path / "x.png"
     Image.fromarray(PIXELS).save(path)
     for given in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
-        found = restored(use, given)
-        assert isinstance(found, np.ndarray) and np.array_equal(found, wanted)
+        result = restored(use, given)
+        assert isinstance(result, np.ndarray) and np.array_equal(result, wanted)
     assert np.array_equal(restored(use, PIXELS[::-1])[::-1].shape, wanted.shape)
 
 
 def test_pillow_gives_pillow_with_its_alpha(use: str, wanted: np.ndarray) -> None:
-    found = restored(use, Image.fromarray(PIXELS))
-    assert isinstance(found, Image.Image) and np.array_equal(np.asarray(found), wanted)
+    result = restored(use, Image.fromarray(PIXELS))
+    assert isinstance(result, Image.Image) and np.array_equal(np.asarray(result), wanted)
     clear = restored(use, Image.fromarray(CLEAR))
     assert isinstance(clear, Image.Image) and clear.mode == "RGBA"
     assert np.array_equal(np.asarray(clear), np.dstack([wanted, CLEAR[..., 3]]))
@@ -59,21 +59,21 @@ def test_pillow_gives_pillow_with_its_alpha(use: str, wanted: np.ndarray) -> Non
 
 @pytest.mark.parametrize("dtype", [">f2", "<f4", ">f8", "longdouble"])
 def test_floats_of_every_type(use: str, wanted: np.ndarray, dtype: str) -> None:
-    found = restored(use, (PIXELS / 255).astype(dtype))
-    assert found.dtype == np.dtype(dtype)
-    np.testing.assert_allclose(found.astype(float) * 255, wanted, atol=HALF_PRECISION_LEVELS)
+    result = restored(use, (PIXELS / 255).astype(dtype))
+    assert result.dtype == np.dtype(dtype)
+    np.testing.assert_allclose(result.astype(float) * 255, wanted, atol=HALF_PRECISION_LEVELS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8])
 def test_tensors_come_back_without_their_gradient(use: str, wanted: np.ndarray, dtype: torch.dtype) -> None:
     tensor = torch.from_numpy(CLEAR).permute(2, 0, 1)[None]
     tensor = tensor if dtype == torch.uint8 else (tensor / 255).to(dtype).requires_grad_()
-    found = restored(use, tensor)
-    assert found.dtype == dtype and not found.requires_grad and found.device == tensor.device
-    assert torch.equal(found[:, 3], tensor[:, 3].detach())
+    result = restored(use, tensor)
+    assert result.dtype == dtype and not result.requires_grad and result.device == tensor.device
+    assert torch.equal(result[:, 3], tensor[:, 3].detach())
     scale = 1 if dtype == torch.uint8 else 255
     atol = {torch.uint8: 0.0, torch.bfloat16: 3.0}.get(dtype, HALF_PRECISION_LEVELS)
-    np.testing.assert_allclose(found[0, :3].permute(1, 2, 0).float() * scale, wanted, atol=atol)
+    np.testing.assert_allclose(result[0, :3].permute(1, 2, 0).float() * scale, wanted, atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_a_range_is_mapped_there_and_back(
         with pytest.raises(DataError) as caught:
             restored(use, given)
         assert "range=(" in str(caught.value.hint)
-    found = restored(use, given, range=(low, high))
-    assert found.dtype == given.dtype
-    np.testing.assert_allclose((found.astype(float) - low) / (high - low) * 255, wanted, atol=0.6)
+    result = restored(use, given, range=(low, high))
+    assert result.dtype == given.dtype
+    np.testing.assert_allclose((result.astype(float) - low) / (high - low) * 255, wanted, atol=0.6)
     if use == "inpaint":
-        assert np.array_equal(found[~MASK], given[~MASK])
+        assert np.array_equal(result[~MASK], given[~MASK])
 
 
 def test_noise_may_reach_beyond_black_and_white(use: str) -> None:
@@ -113,8 +113,8 @@ def test_missing_pixels_are_not_looked_at() -> None:
     given = PIXELS.astype(np.float64)
     for hidden in (np.nan, 1e9):
         given[MASK] = hidden
-        found = isthmus.inpaint(given, MASK, range=(0, 255))
-        np.testing.assert_allclose(found, isthmus.inpaint(PIXELS, MASK), atol=0.6)
+        result = isthmus.inpaint(given, MASK, range=(0, 255))
+        np.testing.assert_allclose(result, isthmus.inpaint(PIXELS, MASK), atol=0.6)
     tensor = torch.from_numpy(given / 255).permute(2, 0, 1)[None]
     filled = isthmus.inpaint(tensor, MASK)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(filled * 255, isthmus.inpaint(PIXELS, MASK), atol=0.6)
@@ -129,7 +129,7 @@ def test_a_mask_may_be_a_file_or_a_pillow_image(tmp_path: Path) -> None:
 
 def test_one_image_of_a_set(use: str, tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", np.stack([PIXELS, PIXELS[::-1]]))
-    found = restored(use, f"{tmp_path}/t.npy[1]")
-    assert np.array_equal(found, restored(use, PIXELS[::-1]))
+    result = restored(use, f"{tmp_path}/t.npy[1]")
+    assert np.array_equal(result, restored(use, PIXELS[::-1]))
     with pytest.raises(DataError, match="one image"):
         restored(use, tmp_path / "t.npy")

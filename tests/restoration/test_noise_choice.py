@@ -56,8 +56,8 @@ def correlated(image: Array, share: float, sigma: float, seed: int = 0) -> Array
 
 
 def denoise(image: Any, **options: Any) -> tuple[Array, DenoisingPlan]:
-    found, (plan,) = denoise_image(image, **options)
-    return np.asarray(found), plan
+    result, (plan,) = denoise_image(image, **options)
+    return np.asarray(result), plan
 
 
 def test_gray_stored_as_colour_is_denoised_as_gray() -> None:
@@ -75,30 +75,30 @@ def test_gray_stored_as_colour_is_denoised_as_gray() -> None:
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
 def test_noise_common_to_the_channels(share: float) -> None:
     noisy = correlated(COLOUR, share, SIGMA)
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.model == WHITE[3] and plan.axes is not None
     assert plan.sigma == pytest.approx(SIGMA, rel=0.1)
     # White noise of the same deviation of luminance.
     equal = SIGMA * np.sqrt(((1 - share) * LUMINANCE @ LUMINANCE + share) / (LUMINANCE @ LUMINANCE))
     white, _ = denoise(add_noise(COLOUR, float(equal)))
-    assert psnr(found, COLOUR) > psnr(white, COLOUR) - 0.7
+    assert psnr(result, COLOUR) > psnr(white, COLOUR) - 0.7
     blind = isthmus.denoise(noisy, model=REAL)
-    assert psnr(found, COLOUR) > psnr(blind, COLOUR)
+    assert psnr(result, COLOUR) > psnr(blind, COLOUR)
 
 
 def test_noise_of_another_level_in_each_channel() -> None:
     noisy = to_uint8(COLOUR + random().normal(size=COLOUR.shape) * (8, 12, 40))
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert (plan.model, plan.axes) == (WHITE[3], None)
     assert plan.sigma == pytest.approx(float(np.sqrt((64 + 144 + 1600) / 3)), rel=0.1)
-    assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 8
+    assert psnr(result, COLOUR) > psnr(noisy, COLOUR) + 8
 
 
 def test_noise_of_photons() -> None:
     noisy = to_uint8(random().poisson(COLOUR / 255 * 60) * (255 / 60))
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.model == WHITE[3]
-    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR)
+    assert psnr(result, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR)
 
 
 def test_whitening_makes_a_covariance_white() -> None:
@@ -117,11 +117,11 @@ def test_whitening_makes_a_covariance_white() -> None:
 @pytest.mark.parametrize("quality", [75, 90])
 def test_white_noise_that_was_saved_as_jpeg(quality: int) -> None:
     noisy = jpeg(add_noise(COLOUR), quality)
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.model == WHITE[3] and "JPEG" in plan.reason
     assert plan.sigma == pytest.approx(SIGMA, rel=0.1)
-    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, SIGMA), COLOUR) - 0.3
-    assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR) + 0.5
+    assert psnr(result, COLOUR) > psnr(isthmus.denoise(noisy, SIGMA), COLOUR) - 0.3
+    assert psnr(result, COLOUR) > psnr(isthmus.denoise(noisy, model=REAL), COLOUR) + 0.5
     cropped, plan = denoise(noisy[3:, 5:])
     assert "JPEG" in plan.reason
     assert psnr(cropped, COLOUR[3:, 5:]) > psnr(noisy, COLOUR) + 6
@@ -129,9 +129,9 @@ def test_white_noise_that_was_saved_as_jpeg(quality: int) -> None:
 
 def test_noise_that_jpeg_rounded_away_in_part() -> None:
     noisy = jpeg(add_noise(COLOUR, 15), 40)
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.model == REAL
-    assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 1
+    assert psnr(result, COLOUR) > psnr(noisy, COLOUR) + 1
 
 
 def letterbox(noisy: Array) -> Array:
@@ -159,9 +159,9 @@ def round_field(noisy: Array) -> Array:
 @pytest.mark.parametrize("clean", [GRAY, COLOUR], ids=["gray", "colour"])
 def test_parts_without_noise_do_not_hide_it(spoil: Any, clean: Array) -> None:
     noisy, truth = spoil(add_noise(clean)), spoil(clean.copy())
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.sigma == pytest.approx(SIGMA, rel=0.1) and plan.model == WHITE[1 if clean.ndim == 2 else 3]
-    assert psnr(found, truth) > psnr(noisy, truth) + 5
+    assert psnr(result, truth) > psnr(noisy, truth) + 5
 
 
 @pytest.mark.parametrize("hidden", [0, 255, "garbage"])
@@ -170,30 +170,30 @@ def test_transparent_parts_do_not_count(hidden: Any) -> None:
     alpha = np.full(COLOUR.shape[:2], 255, np.uint8)
     alpha[:, 128:] = 0
     noisy[:, 128:] = random(3).integers(0, 256, noisy[:, 128:].shape) if hidden == "garbage" else hidden
-    found, plan = denoise(np.dstack([noisy, alpha]))
+    result, plan = denoise(np.dstack([noisy, alpha]))
     assert plan.sigma == pytest.approx(SIGMA, rel=0.1) and plan.model == WHITE[3]
-    assert np.array_equal(found[..., 3], alpha)
+    assert np.array_equal(result[..., 3], alpha)
     shown = np.s_[:, :120, :3]
-    assert psnr(found[shown], COLOUR[shown]) > psnr(noisy[shown], COLOUR[shown]) + 6
+    assert psnr(result[shown], COLOUR[shown]) > psnr(noisy[shown], COLOUR[shown]) + 6
 
 
 @pytest.mark.parametrize("scale", [1, 4, 12, 257])
 def test_uint16_of_any_used_range(scale: int) -> None:
     noise = SIGMA * random().normal(size=GRAY.shape)
     deep = ((GRAY + noise) * scale).round().clip(0, 65535).astype(np.uint16)
-    found, plan = denoise(deep)
-    assert found.dtype == np.uint16
-    wanted = psnr(isthmus.denoise(((GRAY + noise) / 255).astype(np.float32)) * 255, GRAY)
-    assert psnr(found / scale, GRAY) > wanted - 0.2
-    told = isthmus.denoise(deep, plan.sigma)  # in the units in which it was found
-    assert psnr(told / scale, GRAY) > wanted - 0.2
+    result, plan = denoise(deep)
+    assert result.dtype == np.uint16
+    expected = psnr(isthmus.denoise(((GRAY + noise) / 255).astype(np.float32)) * 255, GRAY)
+    assert psnr(result / scale, GRAY) > expected - 0.2
+    with_sigma = isthmus.denoise(deep, plan.sigma)  # in the units in which it was found
+    assert psnr(with_sigma / scale, GRAY) > expected - 0.2
 
 
 def test_highlights_above_the_assumed_white_are_kept() -> None:
     ramp = np.broadcast_to(np.linspace(100, 1090, 192), (128, 192))  # ten bits, and a little more
     noisy = (ramp + 30 * random().normal(size=ramp.shape)).round().clip(0, 65535).astype(np.uint16)
-    found = isthmus.denoise(noisy)
-    assert np.abs(found[:, 150:].astype(float) - ramp[:, 150:]).max() < 40
+    result = isthmus.denoise(noisy)
+    assert np.abs(result[:, 150:].astype(float) - ramp[:, 150:]).max() < 40
 
 
 @pytest.mark.parametrize("image", [GRAY, COLOUR, (GRAY * 257.0).astype(np.uint16), GRAY / 255])
@@ -211,10 +211,10 @@ def test_flat_images_come_back_as_they_are() -> None:
 
 def test_strength_scales_the_effect() -> None:
     noisy = add_noise(COLOUR)
-    whole = isthmus.denoise(noisy, SIGMA).astype(float)
+    full_result = isthmus.denoise(noisy, SIGMA).astype(float)
     assert np.array_equal(isthmus.denoise(noisy, SIGMA, strength=0), noisy)
     half = isthmus.denoise(noisy, SIGMA, strength=0.5)
-    assert np.abs(half - (noisy + whole) / 2).max() <= 1
+    assert np.abs(half - (noisy + full_result) / 2).max() <= 1
     for strength in (-0.1, 1.1, float("nan")):
         with pytest.raises(UsageError, match="strength"):
             isthmus.denoise(noisy, strength=strength)
@@ -223,16 +223,16 @@ def test_strength_scales_the_effect() -> None:
 @pytest.mark.parametrize("name", ["astronaut", "gravel", "brick", "rocket", "immunohistochemistry"])
 def test_clean_pictures_keep_their_texture(name: str) -> None:
     clean = np.ascontiguousarray(getattr(data, name)()[:192, :192])
-    found, _ = denoise(clean)
-    assert np.square(found.astype(float) - clean).mean() < 255**2 * 1e-4  # 40 dB
+    result, _ = denoise(clean)
+    assert np.square(result.astype(float) - clean).mean() < 255**2 * 1e-4  # 40 dB
 
 
 def test_noise_of_rows_or_columns() -> None:
     for shape in ((192, 1, 1), (1, 256, 1)):
         noisy = to_uint8(COLOUR + 10 * random().normal(size=shape) + 12 * random(1).normal(size=COLOUR.shape))
-        found, plan = denoise(noisy)
+        result, plan = denoise(noisy)
         assert plan.model == REAL and "rows" in plan.reason
-        assert psnr(found, COLOUR) > psnr(isthmus.denoise(noisy, plan.sigma), COLOUR) + 1
+        assert psnr(result, COLOUR) > psnr(isthmus.denoise(noisy, plan.sigma), COLOUR) + 1
 
 
 def test_enlarged_noise() -> None:
@@ -240,9 +240,9 @@ def test_enlarged_noise() -> None:
     small = np.asarray(Image.fromarray(COLOUR).resize((128, 96), Image.Resampling.LANCZOS))
     clean = np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
     noisy = np.asarray(Image.fromarray(add_noise(small)).resize(size, Image.Resampling.BICUBIC))
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.model == REAL
-    assert psnr(found, clean) > psnr(noisy, clean) + 4
+    assert psnr(result, clean) > psnr(noisy, clean) + 4
     assert plan.sigma > 10
 
 
@@ -251,10 +251,10 @@ def test_noise_in_one_half(axis: int) -> None:
     noisy = add_noise(COLOUR)
     clean_half = (slice(None, 96),) if axis == 0 else (slice(None), slice(None, 128))
     noisy[clean_half] = COLOUR[clean_half]
-    found, plan = denoise(noisy)
+    result, plan = denoise(noisy)
     assert plan.sigma == pytest.approx(SIGMA, rel=0.15)
-    assert psnr(found, COLOUR) > psnr(noisy, COLOUR) + 6
-    assert psnr(found[clean_half], COLOUR[clean_half]) > 38
+    assert psnr(result, COLOUR) > psnr(noisy, COLOUR) + 6
+    assert psnr(result[clean_half], COLOUR[clean_half]) > 38
 
 
 def test_a_told_level_is_white_noise() -> None:
@@ -265,10 +265,10 @@ def test_a_told_level_is_white_noise() -> None:
 def test_the_choice_and_its_uncertainty_are_noted(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "isthmus"):
         isthmus.denoise(jpeg(add_noise(COLOUR), 80))
-    notes: list[Any] = [one.args[0] for one in caplog.records if isinstance(one.args, tuple) and one.args]
-    found = {note.id: note.fields for note in notes if hasattr(note, "id")}
-    assert found["denoise.model"] == {
+    notes: list[Any] = [item.args[0] for item in caplog.records if isinstance(item.args, tuple) and item.args]
+    results = {note.id: note.fields for note in notes if hasattr(note, "id")}
+    assert results["denoise.model"] == {
         "model": WHITE[3],
         "reason": "white noise that was saved as JPEG",
     }
-    assert 0 < float(str(found["denoise.noise-level"]["error"])) < 2
+    assert 0 < float(str(results["denoise.noise-level"]["error"])) < 2

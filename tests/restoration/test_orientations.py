@@ -30,29 +30,32 @@ def turned(denoiser: Autoencoder) -> Iterator[Autoencoder]:
 def test_it_is_the_same_for_an_image_and_for_the_image_turned(
     turned: Autoencoder, size: tuple[int, int]
 ) -> None:
-    seen = noisy(picture(*size, seed=5), 25)[..., 0]
-    found = isthmus.denoise(seen, 25, turned, ensemble=True)
-    assert found.shape == size
-    other = np.rot90(isthmus.denoise(np.rot90(seen[:, ::-1]), 25, turned, ensemble=True), -1)[:, ::-1]
+    noisy_image = noisy(picture(*size, seed=5), 25)[..., 0]
+    result = isthmus.denoise(noisy_image, 25, turned, ensemble=True)
+    assert result.shape == size
+    other = np.rot90(isthmus.denoise(np.rot90(noisy_image[:, ::-1]), 25, turned, ensemble=True), -1)[:, ::-1]
     inside = (slice(24, -24), slice(24, -24))  # sizes are filled up at the end, which is another side
-    np.testing.assert_allclose(found[inside], other[inside], atol=1e-4)
-    assert np.abs(found - isthmus.denoise(seen, 25, turned)).max() > 1e-3
+    np.testing.assert_allclose(result[inside], other[inside], atol=1e-4)
+    assert np.abs(result - isthmus.denoise(noisy_image, 25, turned)).max() > 1e-3
 
 
 def test_it_restores_better(turned: Autoencoder) -> None:
     clean = picture(96, 96, seed=7)
-    seen = noisy(clean, 25)
-    once, eight = isthmus.denoise(seen, 25, turned), isthmus.denoise(seen, 25, turned, ensemble=True)
+    noisy_image = noisy(clean, 25)
+    once, eight = (
+        isthmus.denoise(noisy_image, 25, turned),
+        isthmus.denoise(noisy_image, 25, turned, ensemble=True),
+    )
     assert psnr(eight, clean) > psnr(once, clean) + 0.05
 
 
 def test_what_is_known_of_pixels_turns_with_them(turned: Autoencoder) -> None:
     images = torch.rand((1, 1, 16, 24), generator=torch.Generator().manual_seed(0))
-    told = torch.zeros_like(images)
-    told[..., :8] = 0.2
-    seen = Corrupted(images, images, condition=told)
-    mean = reconstruct(turned, images, seen, ensemble=True)
-    flipped = Corrupted(images.flip(-1), images.flip(-1), condition=told.flip(-1))
+    condition = torch.zeros_like(images)
+    condition[..., :8] = 0.2
+    observed = Corrupted(images, images, condition=condition)
+    mean = reconstruct(turned, images, observed, ensemble=True)
+    flipped = Corrupted(images.flip(-1), images.flip(-1), condition=condition.flip(-1))
     again = reconstruct(turned, images.flip(-1), flipped, ensemble=True).flip(-1)
     torch.testing.assert_close(mean, again, rtol=0, atol=1e-5)
 
@@ -72,8 +75,8 @@ def test_holes_are_filled_and_known_pixels_kept(inpainter: Autoencoder) -> None:
     try:
         image = (picture(40, 56, channels=3, seed=3) * 255).astype(np.uint8)
         mask = np.random.default_rng(0).random((40, 56)) < 0.5
-        whole = isthmus.inpaint(image, mask, inpainter, ensemble=True)
+        inpainted = isthmus.inpaint(image, mask, inpainter, ensemble=True)
     finally:
         inpainter.summary["options"]["turn"] = False
-    assert np.array_equal(whole[~mask], image[~mask])
-    assert np.abs(whole[mask].astype(int) - image[mask]).mean() < 30
+    assert np.array_equal(inpainted[~mask], image[~mask])
+    assert np.abs(inpainted[mask].astype(int) - image[mask]).mean() < 30

@@ -45,12 +45,12 @@ def test_seams_cannot_be_measured(
     monkeypatch.setattr("isthmus.restoration.pieces.multiplies_bfloat16", lambda _: False)
     image = noisy(picture(*size), 20)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
-    whole = denoise_tensor(rough, batch, Noise(20.0))[0, 0].numpy()
-    assert np.abs(whole - image[..., 0].clip(0, 1)).max() > 0.2  # this network does change the image
+    full_result = denoise_tensor(rough, batch, Noise(20.0))[0, 0].numpy()
+    assert np.abs(full_result - image[..., 0].clip(0, 1)).max() > 0.2  # this network does change the image
     monkeypatch.setattr(tiling, "INNER", 48)
     monkeypatch.setattr(tiling.pieces, "__kwdefaults__", {"inner": 48, "margin": 48})
     in_parts = isthmus.denoise(image[..., 0], 20, rough)
-    np.testing.assert_allclose(in_parts, whole, atol=2e-5)
+    np.testing.assert_allclose(in_parts, full_result, atol=2e-5)
 
 
 def test_only_networks_that_look_the_same_everywhere_are_given_pieces() -> None:

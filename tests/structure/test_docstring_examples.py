@@ -25,9 +25,9 @@ def test_the_example_of_a_public_function_runs(
         pytest.importorskip(NEEDS_EXTRA[name], reason="needs an extra")
     monkeypatch.chdir(tmp_path)
     function = getattr(isthmus, name)
-    found = doctest.DocTestParser().get_doctest(inspect.getdoc(function) or "", {}, name, None, None)
-    assert found.examples, "give it an example under `Examples:`"
+    result = doctest.DocTestParser().get_doctest(inspect.getdoc(function) or "", {}, name, None, None)
+    assert result.examples, "give it an example under `Examples:`"
     report: list[str] = []
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    doctest.DocTestRunner(optionflags=flags).run(found, out=report.append)
+    doctest.DocTestRunner(optionflags=flags).run(result, out=report.append)
     assert not report, "".join(report)

@@ -30,21 +30,21 @@ CALLS = SCRIPT.package_calls()
 
 def offences(call: Any) -> list[str]:
     """What is wrong with one call, in a few words each."""
-    found = []
+    results = []
     if call.template is None or call.id is None:
-        found.append("its text or its id is no literal")
+        results.append("its text or its id is no literal")
     try:
         used = call.used_fields()
     except ValueError as error:
-        return [*found, f"its template is broken: {error}"]
+        return [*results, f"its template is broken: {error}"]
     if call.template and ("{" in call.template or "}" in call.template) and not call.fields:
-        found.append("braces without fields")
+        results.append("braces without fields")
     if set(used) != set(call.fields) - UNSAID.get(call.id or "", set()):
-        found.append(f"it names {used} and is given {list(call.fields)}")
-    found += [f"'{name}' is no name of a field" for name in used if not FIELD.fullmatch(name)]
+        results.append(f"it names {used} and is given {list(call.fields)}")
+    results += [f"'{name}' is no name of a field" for name in used if not FIELD.fullmatch(name)]
     if call.id is not None and not ID.fullmatch(call.id):
-        found.append(f"'{call.id}' is no id")
-    return found
+        results.append(f"'{call.id}' is no id")
+    return results
 
 
 def passes_on(call: Any) -> bool:
@@ -74,7 +74,7 @@ def test_every_message_has_an_id_and_its_fields() -> None:
 
 def test_every_raised_error_was_looked_at() -> None:
     """No error of the package is raised in a way that the check above does not see."""
-    seen = {call.place for call in CALLS}
+    places = {call.place for call in CALLS}
     missed = []
     for path in sorted((ROOT / "isthmus").rglob("*.py")):
         place = path.relative_to(ROOT).as_posix()
@@ -84,7 +84,7 @@ def test_every_raised_error_was_looked_at() -> None:
                 last = name.rpartition(".")[2]
                 if last in SCRIPT.error_classes() - SCRIPT.FIXED and not name.startswith("click."):
                     where = f"{place}:{node.exc.lineno}"
-                    missed += [] if where in seen else [where]
+                    missed += [] if where in places else [where]
     assert missed == []
 
 
@@ -95,10 +95,12 @@ def test_an_id_stands_for_one_text() -> None:
         if call.id is not None and call.template is not None:
             texts[call.id].add(call.template)
             ids[call.template].add(call.id)
-    assert {id: found for id, found in texts.items() if len(found) > 1} == {}
+    assert {id: values for id, values in texts.items() if len(values) > 1} == {}
     # A text that is only what another said may come from several places.
     bare = re.compile(r"\{[a-z_]+\}")
-    assert {text: found for text, found in ids.items() if len(found) > 1 and not bare.fullmatch(text)} == {}
+    assert {
+        text: values for text, values in ids.items() if len(values) > 1 and not bare.fullmatch(text)
+    } == {}
 
 
 def test_the_page_is_current() -> None:
@@ -125,6 +127,6 @@ def test_the_page_is_current() -> None:
 )
 def test_what_is_wrong_is_found(source: str, said: list[str]) -> None:
     (call,) = SCRIPT.message_calls(ast.parse(source), "x.py")
-    found = offences(call)
-    assert len(found) == len(said)
-    assert all(word in what for word, what in zip(said, found, strict=True))
+    result = offences(call)
+    assert len(result) == len(said)
+    assert all(word in what for word, what in zip(said, result, strict=True))

@@ -37,7 +37,7 @@ class Block:
 
 def blocks(page: str) -> list[Block]:
     """The runnable fenced blocks of a page; `mark` is the reason why one is not run."""
-    found: list[Block] = []
+    results: list[Block] = []
     lines = page.splitlines()
     opened: int | None = None
     for number, line in enumerate(lines):
@@ -48,10 +48,10 @@ def blocks(page: str) -> list[Block]:
             mark = MARK.fullmatch(lines[opened - 1].strip()) if opened else None
             if language in ("python", "console"):
                 text = "\n".join(lines[opened + 1 : number])
-                found.append(Block(language, opened + 1, text, mark.group(1).strip() if mark else None))
+                results.append(Block(language, opened + 1, text, mark.group(1).strip() if mark else None))
             opened = None
     assert opened is None, f"a fence opened in line {(opened or 0) + 1} is never closed"
-    return found
+    return results
 
 
 def expanded(word: str) -> list[str]:

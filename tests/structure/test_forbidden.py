@@ -44,13 +44,13 @@ def texts() -> Iterator[tuple[Path, str]]:
 
 @pytest.mark.parametrize("pattern", [MACHINE_PATHS, REGISTRIES], ids=["machine paths", "registry hosts"])
 def test_no_file_names(pattern: re.Pattern[str]) -> None:
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
         for path, text in texts()
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line.replace(CPU_BUILD_INDEX, ""))
     ]
-    assert found == []
+    assert results == []
 
 
 def unpicklings(source: str) -> list[int]:
@@ -74,12 +74,12 @@ def unpicklings(source: str) -> list[int]:
 
 
 def test_nothing_is_ever_unpickled() -> None:
-    found = [
+    results = [
         f"{path.relative_to(ROOT)}:{line}"
         for path in sorted((ROOT / "isthmus").rglob("*.py"))
         for line in unpicklings(path.read_text("utf-8"))
     ]
-    assert found == []
+    assert results == []
 
 
 @pytest.mark.parametrize(

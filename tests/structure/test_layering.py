@@ -78,18 +78,18 @@ def offences(source: str, path: Path) -> list[str]:
     if own in TOP:
         return []
     package = ("isthmus", *path.relative_to(PACKAGE).parent.parts)
-    found = []
+    results = []
     for line, part in imported_parts(ast.parse(source), package):
         where = f"{path.name}:{line}"
         if part not in LEVEL:
-            found.append(f"{where}: {own} imports '{part}' from the public face or an unplaced part")
+            results.append(f"{where}: {own} imports '{part}' from the public face or an unplaced part")
         elif part != own and own not in GROUND and LEVEL[part] > LEVEL[own]:
-            found.append(f"{where}: {own} imports {part}, which stands above it")
+            results.append(f"{where}: {own} imports {part}, which stands above it")
         elif part != own and own not in GROUND and LEVEL[part] == LEVEL[own]:
-            found.append(f"{where}: {own} imports {part}, which stands beside it")
+            results.append(f"{where}: {own} imports {part}, which stands beside it")
         elif own in GROUND and part not in GROUND:
-            found.append(f"{where}: {own} is ground floor and imports {part}")
-    return found
+            results.append(f"{where}: {own} is ground floor and imports {part}")
+    return results
 
 
 def test_every_part_has_its_place() -> None:

@@ -17,11 +17,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "use" / "python.md").read_text("utf
 
 
 def example() -> str:
-    found = [
+    results = [
         block.split("\n```")[0] for block in PAGE.split("```python\n")[1:] if "import lightning" in block
     ]
-    assert len(found) == 1
-    return found[0]
+    assert len(results) == 1
+    return results[0]
 
 
 @pytest.fixture(autouse=True)

@@ -62,9 +62,9 @@ def processes_of(folder: Path, *words: str) -> set[str]:
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert {path.read_text() for path in folder.glob("threads-*")} == {"1"}
-    found = [path.read_text() for path in folder.glob("ran-*")]
-    assert len(found) == 8
-    return set(found)
+    results = [path.read_text() for path in folder.glob("ran-*")]
+    assert len(results) == 8
+    return set(results)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs the cores of this process")

@@ -29,11 +29,11 @@ def name_of(page: Path) -> str:
 
 def anchors(page: Path) -> set[str]:
     """What the headings of a page are called in links."""
-    found = set()
+    results = set()
     for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE):
         text = re.sub(r"[^\w\s-]", "", heading.lower())
-        found.add(re.sub(r"\s+", "-", text.strip()))
-    return found
+        results.add(re.sub(r"\s+", "-", text.strip()))
+    return results
 
 
 @pytest.mark.parametrize("page", [*PAGES, *TOP_PAGES], ids=name_of)

@@ -29,7 +29,7 @@ def questions(source: str) -> list[str]:
     called = {id(node.func) for node in places.values() if isinstance(node, ast.Call)}
     networks = set(_imported(tree, NETWORKS))
     points = _of_points(tree)
-    found: set[tuple[int, str]] = set()
+    results: set[tuple[int, str]] = set()
     for node in places.values():
         match node:
             case ast.Attribute(value=ast.Name("axes"), attr=name) if name in NAMES and id(node) not in called:
@@ -51,8 +51,8 @@ def questions(source: str) -> list[str]:
             case _:
                 asks = False
         if asks:
-            found.add((node.lineno, ast.unparse(node).splitlines()[0]))  # type: ignore[attr-defined]
-    return [f"{line}: {code}" for line, code in sorted(found)]
+            results.add((node.lineno, ast.unparse(node).splitlines()[0]))  # type: ignore[attr-defined]
+    return [f"{line}: {code}" for line, code in sorted(results)]
 
 
 def _imported(tree: ast.AST, modules: tuple[str, ...]) -> Iterator[str]:
@@ -63,22 +63,22 @@ def _imported(tree: ast.AST, modules: tuple[str, ...]) -> Iterator[str]:
 
 def _of_points(tree: ast.AST) -> set[str]:
     """Names that a module gives to points: `how = recipe.corruption`, `def f(how: axes.Corruption)`."""
-    found: set[str] = set()
+    results: set[str] = set()
     bases = {base.__name__ for point in POINTS for base in point.__mro__ if base not in POINTS}
     for node in ast.walk(tree):
         match node:
             case ast.Assign(targets=[ast.Name(name)], value=value) if _is_point(value, set()):
-                found.add(name)
+                results.add(name)
             case ast.Assign(targets=[ast.Tuple(targets)], value=ast.Tuple(values)):
                 pairs = zip(targets, values, strict=False)
-                found |= {t.id for t, v in pairs if isinstance(t, ast.Name) and _is_point(v, set())}
+                results |= {t.id for t, v in pairs if isinstance(t, ast.Name) and _is_point(v, set())}
             case ast.arg(arg=name, annotation=ast.Attribute(value=ast.Name("axes"), attr=base)) if (
                 base in bases
             ):
-                found.add(name)
+                results.add(name)
             case _:
                 pass
-    return found
+    return results
 
 
 def _is_point(node: ast.AST, names: set[str]) -> bool:
@@ -104,8 +104,8 @@ def _constants(node: ast.AST) -> set[object]:
 
 
 def test_nothing_asks_which_point_it_has() -> None:
-    found = {str(path.relative_to(PACKAGE)): questions(path.read_text("utf-8")) for path in OUTSIDE}
-    assert {name: asked for name, asked in found.items() if asked} == {}
+    results = {str(path.relative_to(PACKAGE)): questions(path.read_text("utf-8")) for path in OUTSIDE}
+    assert {name: asked for name, asked in results.items() if asked} == {}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_no_name_of_a_package_is_also_one_of_its_modules() -> None:
     twice = {}
     for package in packages:
         module = import_module(package)
-        modules = {one.name for one in iter_modules(module.__path__)}
+        modules = {item.name for item in iter_modules(module.__path__)}
         twice[package] = modules & set(getattr(module, "__all__", ()))
     assert {package: names for package, names in twice.items() if names} == {}
 

@@ -23,19 +23,19 @@ def regression() -> ModuleType:
 
 
 def stored(seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((RESULTS / f"seed-{seed}.json").read_text("utf-8"))
-    return found
+    document: dict[str, Any] = json.loads((RESULTS / f"seed-{seed}.json").read_text("utf-8"))
+    return document
 
 
 def test_every_claim_row_and_article_part_is_stored_for_three_seeds(regression: ModuleType) -> None:
-    wanted = {f"claims/{name}" for name in regression.claims.CLAIMS}
-    wanted |= {f"quality/{row.name}" for row in regression.quality.ROWS}
+    expected = {f"claims/{name}" for name in regression.claims.CLAIMS}
+    expected |= {f"quality/{row.name}" for row in regression.quality.ROWS}
     for seed in SEEDS:
         document = stored(seed)
         assert document["complete"]
         assert document["versions"]["isthmus"] == "0.1.0"
         assert document["protocol"] == stored(0)["protocol"]
-        assert wanted <= set(document["seconds"])
+        assert expected <= set(document["seconds"])
         parts = {name.split("/")[1] for name in document["seconds"] if name.startswith("articles/")}
         assert parts == {
             "000",
@@ -57,21 +57,21 @@ def test_results_agree_with_themselves(regression: ModuleType) -> None:
     assert set(numbers) == set(SEEDS)
     differences = regression.compare(numbers, numbers)
     assert len(differences) > 500
-    assert not any(one.outside for one in differences)
+    assert not any(difference.outside for difference in differences)
 
 
 def test_a_mean_outside_of_two_standard_errors_is_found(regression: ModuleType) -> None:
     before = {0: {"a": 1.0, "b": 5.0}, 1: {"a": 2.0, "b": 5.0}, 2: {"a": 3.0, "b": 5.0}}  # s. e. of a: 0.577
     for shift, outside in ((1.1, False), (1.2, True), (-1.2, True)):
         after = {seed: {"a": row["a"] + shift, "b": row["b"]} for seed, row in before.items()}
-        found = {one.name: one.outside for one in regression.compare(before, after)}
-        assert found == {"a": outside, "b": False}
+        results = {difference.name: difference.outside for difference in regression.compare(before, after)}
+        assert results == {"a": outside, "b": False}
     # Where the seeds agree exactly, only rounding is allowed.
     after = {seed: {**row, "b": 5.01} for seed, row in before.items()}
-    assert {one.name: one.outside for one in regression.compare(before, after)}["b"]
+    assert {difference.name: difference.outside for difference in regression.compare(before, after)}["b"]
 
 
 def test_a_number_that_is_gone_counts_as_outside(regression: ModuleType) -> None:
     before = {0: {"a": 1.0}, 1: {"a": 2.0}}
-    (found,) = regression.compare(before, {0: {}, 1: {}})
-    assert found.outside
+    (result,) = regression.compare(before, {0: {}, 1: {}})
+    assert result.outside

@@ -43,18 +43,20 @@ def test_a_verdict_is_the_ratio_of_medians_against_its_target() -> None:
         "loss": {"float32": 1.0, "bfloat16": 1.004},
         "inference": {"encode": {"Isthmus": 30.0, "PyTorch": 20.0}},
     }
-    found = {"networks": {"conv": row}, "limit": {"share": 0.79}}
-    told = {line["what"]: (round(line["reached"], 3), line["passed"]) for line in tables.verdicts(found)}
-    assert told == {
+    results = {"networks": {"conv": row}, "limit": {"share": 0.79}}
+    verdicts = {
+        line["what"]: (round(line["reached"], 3), line["passed"]) for line in tables.verdicts(results)
+    }
+    assert verdicts == {
         "conv: training against PyTorch": (4.0, True),
         "conv: training against Keras mixed_bfloat16": (1.111, False),
         "conv: validation loss of bfloat16 above float32's": (0.004, True),
         "conv: encode against PyTorch": (1.5, False),
         "conv: share of the limit of its own layers": (0.79, False),
     }
-    assert "| conv | 200 (100 to 400) | 50 (40 to 60), 4.00× |" in tables.training_table(found)
-    assert "0.79" not in tables.verdict_table(tables.verdicts(found))
-    assert "| 79 % | 80 % | falls short |" in tables.verdict_table(tables.verdicts(found))
+    assert "| conv | 200 (100 to 400) | 50 (40 to 60), 4.00× |" in tables.training_table(results)
+    assert "0.79" not in tables.verdict_table(tables.verdicts(results))
+    assert "| 79 % | 80 % | falls short |" in tables.verdict_table(tables.verdicts(results))
 
 
 def test_who_never_gets_there_is_a_lower_bound() -> None:

@@ -54,8 +54,8 @@ def loaded(folder: Path, commands: list[list[str]], heavy: tuple[str, ...] = HEA
         cwd=folder,
         env={**os.environ, "ISTHMUS_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"},
     )
-    found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    document: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return document
 
 
 @pytest.fixture(scope="module")

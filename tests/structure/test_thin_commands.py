@@ -65,6 +65,6 @@ def test_an_option_that_is_not_given_is_not_passed_on() -> None:
 
 
 def command(name: str) -> click.Command:
-    found = isthmus.get_command(click.Context(isthmus), name)
-    assert found is not None
-    return found
+    result = isthmus.get_command(click.Context(isthmus), name)
+    assert result is not None
+    return result

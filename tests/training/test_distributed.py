@@ -103,7 +103,7 @@ def test_what_one_process_began_two_can_finish(folder: Path) -> None:
 
 def test_what_cannot_work_is_said_by_one_process(folder: Path) -> None:
     first, second = (json.loads((folder / f"refused-{i}.json").read_text()) for i in range(2))
-    assert "UsageError: batch normalisation takes its statistics" in first["norm"]
+    assert "UsageError: a recipe with batch normalisation cannot" in first["norm"]
     assert "2 processes cannot share steps of 1 image" in first["few"]
     assert "no such file" in first["missing"]
     assert first["one"] == ""

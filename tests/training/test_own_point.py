@@ -159,7 +159,7 @@ def test_it_is_examined() -> None:
 def test_it_is_trained_privately_only_where_it_says_so() -> None:
     pytest.importorskip("opacus")
     how: dict[str, Any] = {"private": 4.0, "noise_seed": 1, "steps": 4}
-    with pytest.raises(CapabilityError, match="cannot train privately: bottleneck 'soft' does not state"):
+    with pytest.raises(CapabilityError, match="cannot train privately: bottleneck 'soft' does not declare"):
         isthmus.train(pictures(48), recipe=recipe(), **how)
     trained = isthmus.train(pictures(48), recipe=recipe("bottleneck=soft-private"), **how)
     assert trained.summary["privacy"]["epsilon"] <= 4
@@ -173,7 +173,7 @@ def test_it_is_exported_only_where_it_says_so(model: Autoencoder, tmp_path: Path
         "decoder",
     ]
     silent = isthmus.train(pictures(), recipe=recipe("bottleneck=silent"), steps=1, precision="float32")
-    with pytest.raises(CapabilityError, match="bottleneck 'silent' does not state"):
+    with pytest.raises(CapabilityError, match="bottleneck 'silent' does not declare"):
         isthmus.export_onnx(silent, tmp_path / "silent.onnx")
 
 
@@ -191,7 +191,7 @@ def test_an_image_term_is_one_registration(fourth: str) -> None:
     assert {"train_mse", "train_fourth", "validation_fourth"} <= set(trained.summary["history"][-1])
     assert not asked.objective.has_likelihood
     pytest.importorskip("opacus")
-    with pytest.raises(CapabilityError, match="image term 'fourth' does not state"):
+    with pytest.raises(CapabilityError, match="image term 'fourth' does not declare"):
         isthmus.train(pictures(48), recipe=asked, private=4.0, steps=4)
 
 
@@ -225,7 +225,7 @@ def test_two_processes_train_it_only_where_it_says_so(folder: Path) -> None:
     for name, tensor in alone.state_dict().items():
         assert float((tensor - together.state_dict()[name]).abs().max()) < 1e-5, name
     refused = json.loads((folder / "refused-0.json").read_text())
-    assert "cannot train in several processes: bottleneck 'silent' does not state" in refused
+    assert "cannot train in several processes: bottleneck 'silent' does not declare" in refused
 
 
 @pytest.mark.usefixtures("folder")

@@ -39,7 +39,7 @@ def noisy(learner: AutoencoderLearner) -> torch.Tensor:
 
 
 def test_delta_and_the_rest_belong_to_a_private_training() -> None:
-    with pytest.raises(UsageError, match="clip_norm is a setting of a private training"):
+    with pytest.raises(UsageError, match="clip_norm is an option of private training"):
         TrainConfig(clip_norm=1.0)
     with pytest.raises(UsageError, match="above 0"):
         TrainConfig(private=0.0)
@@ -66,7 +66,7 @@ def test_without_opacus_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         ("dense", ["bottleneck=l0", "bottleneck.active=3"], "counting"),
         ("variational", ["bottleneck.free_bits=0.1"], "free bits"),
         ("codec", [], "tables"),
-        ("features", [], "started"),
+        ("features", [], "initialised"),
         ("conv", ["corruption=recorrupted"], "measured on the images"),
     ],
 )
@@ -219,6 +219,6 @@ class TestWithOpacus:
             terms = privacy.plan_privacy(config, count=1000, batch=100, steps=50)
             assert terms is not None
             assert terms.spent(50) <= epsilon < 1.1 * terms.spent(50) + 0.01
-        with pytest.raises(UsageError, match="no noise brings"):
+        with pytest.raises(UsageError, match="no noise gives"):
             tiny = TrainConfig(private=1e-6, delta=1e-4)
             privacy.plan_privacy(tiny, count=1000, batch=100, steps=50)

@@ -132,7 +132,7 @@ def unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_resuming_needs_the_same_images_in_any_order(unfinished: Path) -> None:
     for other in (pictures(seed=1), pictures(39), pictures(41)):
-        with pytest.raises(UsageError, match="not the data this training began with"):
+        with pytest.raises(UsageError, match="not the data that this training began with"):
             run_training(other, out=unfinished, resume=True)
     with pytest.raises(UsageError, match="not the data"):
         run_training(pictures(), val=pictures(seed=2), out=unfinished, resume=True)
@@ -169,7 +169,7 @@ def test_an_unfinished_training_is_not_overwritten_by_chance(unfinished: Path) -
         train(pictures(), small("dense"), out=unfinished)
     assert caught.value.hint is not None
     assert "resume=True" in str(caught.value.hint)
-    assert "force begins again" in caught.value.message
+    assert "start again with force" in caught.value.message
     anew = train(pictures(), small("dense"), out=unfinished, force=True, seed=5)
     assert anew.summary["settled"]["seed"] == 5
     assert not states.resume_path(unfinished).exists()

@@ -95,7 +95,7 @@ def test_more_minutes_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"augment_orientations": True}, "augment_orientations=True"),
         ({"precision": "bfloat16"}, "precision=bfloat16"),
         ({"minutes": 5}, "minutes=5"),
-        ({"steps": 3}, "steps=3: the training has taken 3 steps already"),
+        ({"steps": 3}, "steps=3: the training has already taken 3 steps"),
     ],
 )
 def test_a_request_that_differs_is_refused_with_its_field(
@@ -125,10 +125,10 @@ def test_what_was_chosen_from_the_images_is_no_difference(
 
 
 def test_other_data_is_refused_with_its_field(unfinished: Path) -> None:
-    with pytest.raises(UsageError, match="needs the same data") as caught:
+    with pytest.raises(UsageError, match="give the same data") as caught:
         run_training(pictures(seed=1), out=unfinished, resume=True)
     assert caught.value.fields["field"] == "data"
-    with pytest.raises(UsageError, match="needs the same val") as caught:
+    with pytest.raises(UsageError, match="give the same val") as caught:
         run_training(pictures(), val=pictures(9, seed=2), out=unfinished, resume=True)
     assert caught.value.fields["field"] == "val"
 

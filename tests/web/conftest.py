@@ -121,10 +121,10 @@ def start_server(model: str, data: Path, out: Path, *options: str) -> Iterator[S
     with log.open("w") as stderr:
         process = subprocess.Popen([sys.executable, "-m", "isthmus", *words], stderr=stderr)
     try:
-        while not (found := re.search(r"http://\S+?(?=;)", log.read_text("utf-8"))):
+        while not (result := re.search(r"http://\S+?(?=;)", log.read_text("utf-8"))):
             assert process.poll() is None, log.read_text("utf-8")
             time.sleep(0.05)
-        yield Served(found[0], process, out)
+        yield Served(result[0], process, out)
     finally:
         process.terminate()
         process.wait(timeout=90)

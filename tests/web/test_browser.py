@@ -113,8 +113,8 @@ def save_screenshot(page: Page, test: str, size: str, language: str) -> None:
 def measure(page: Page, selector: str) -> list[float]:
     """See `_MEASURE`, of the picture at a selector once it is there."""
     page.wait_for_selector(f"{selector}[src]", state="attached")
-    found: list[float] = page.eval_on_selector(selector, _MEASURE)
-    return found
+    result: list[float] = page.eval_on_selector(selector, _MEASURE)
+    return result
 
 
 def stat(page: Page, key: str) -> float:
@@ -296,13 +296,13 @@ def test_everything_can_be_reached_with_the_keyboard(opened: Callable[[str], Pag
     page = opened("/look?model=shapes")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "skip"
-    seen = set()
+    focused = set()
     for _ in range(14):
         page.keyboard.press("Tab")
-        seen.add(
+        focused.add(
             page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.tagName")
         )
-    assert {"/look", "/explore", "/compress", "/repair", "/find", "/train", "SELECT", "INPUT"} <= seen
+    assert {"/look", "/explore", "/compress", "/repair", "/find", "/train", "SELECT", "INPUT"} <= focused
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll('button, input, select, a, canvas, [role=application]')]
             .filter((one) => one.offsetParent && !(one.getAttribute('aria-label') || one.labels?.length

@@ -91,7 +91,7 @@ def test_a_fault_ends_a_job_and_not_the_queue(
     answer = client.get(f"/api/jobs/{job.key}")
     assert answer.status_code == 500
     assert answer.json()["error"]["id"] == "page.fault" and "secret" not in answer.text
-    assert "the page met a fault" in caplog.text
+    assert "internal error of the page" in caplog.text
     assert client.get(f"/api/jobs/{job.key}").status_code == 404
 
 
@@ -116,9 +116,9 @@ def test_a_job_keeps_what_the_library_noted() -> None:
     jobs = JobQueue()
     job = jobs.submit(work)
     assert job.finished.wait(10) and job.result == "done"
-    assert [(one["id"], one["text"]) for one in job.notes] == [
+    assert [(note["id"], note["text"]) for note in job.notes] == [
         ("denoise.model", "a is used: gray"),
-        ("page.skipped", "b.png was left out: empty (0 bytes)"),
+        ("page.skipped", "b.png was skipped: empty (0 bytes)"),
     ]
     assert job.notes[1]["fields"]["reason"]["id"] == "image-file.empty"
     again = jobs.submit(lambda _: 0)

@@ -75,9 +75,9 @@ def test_no_text_is_left_over() -> None:
 
 
 def test_every_error_and_note_that_the_page_can_show_is_translated() -> None:
-    wanted = {id for id in _known() if id.partition(".")[0] in SHOWN_AREAS}
+    expected = {id for id in _known() if id.partition(".")[0] in SHOWN_AREAS}
     translated = {key.removeprefix("error.") for key in TEXTS["zh"] if key.startswith("error.")}
-    assert wanted - translated == set()
+    assert expected - translated == set()
 
 
 def test_translated_errors_exist_with_these_fields() -> None:

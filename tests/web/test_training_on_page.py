@@ -30,10 +30,10 @@ def ask(server: Served, path: str, values: dict[str, Any] | None = None) -> dict
     )
     try:
         with urllib.request.urlopen(request) as answer:
-            found: dict[str, Any] = json.load(answer)
+            document: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as error:
-        found = json.load(error)
-    return found
+        document = json.load(error)
+    return document
 
 
 def wait_until(server: Served, reached: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_start_pause_resume_and_keep(model_path: str, data: Path, tmp_path: Path
         assert further["state"] == "running"
         ask(server, "/api/training/finish", {})
         done = wait_until(server, lambda now: now["state"] == "done")
-        assert "mine" in [one["name"] for one in ask(server, "/api/about")["models"]]
+        assert "mine" in [model["name"] for model in ask(server, "/api/about")["models"]]
         report = isthmus.load(tmp_path / "mine.safetensors").training_report
         assert report.steps >= further["steps"][-1]["step"]
         assert isinstance(done["findings"], list)

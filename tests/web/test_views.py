@@ -42,7 +42,7 @@ def upload(client: TestClient, image: npt.NDArray[np.uint8], name: str = "image.
 
 def test_about_names_models_and_limits(client: TestClient, model_path: str) -> None:
     about = client.get("/api/about").json()
-    names = [one["name"] for one in about["models"]]
+    names = [model["name"] for model in about["models"]]
     assert names[0] == "shapes" and {"photo-codec", "photo-inpaint"} < set(names)
     assert about["models"][0]["source"] == model_path
     assert (about["models"][0]["code"], about["models"][0]["channels"]) == ("8", 1)
@@ -58,35 +58,35 @@ def test_the_folder_is_listed(client: TestClient) -> None:
 
 
 def test_look_shows_what_the_model_gives(client: TestClient, model_path: str, data: Path) -> None:
-    found = act(client, "look", {"model": "shapes", "image": SHAPE})
+    result = act(client, "look", {"model": "shapes", "image": SHAPE})
     network = isthmus.load(model_path)
     image = np.asarray(Image.open(data / "shapes/bars/03.png"))
     again = network.reconstruct(image[..., None])
-    assert np.array_equal(pixels(client, found["before"]), image)
-    assert np.array_equal(pixels(client, found["after"]), again[..., 0])
+    assert np.array_equal(pixels(client, result["before"]), image)
+    assert np.array_equal(pixels(client, result["after"]), again[..., 0])
     import torch
 
-    pair = [torch.from_numpy(one.reshape(1, 1, SIDE, SIDE).copy()).float() / 255 for one in (again, image)]
-    assert found["psnr"] == pytest.approx(float(psnr(*pair)), abs=1e-4)
-    assert found["code"] == pytest.approx(
+    pair = [torch.from_numpy(item.reshape(1, 1, SIDE, SIDE).copy()).float() / 255 for item in (again, image)]
+    assert result["psnr"] == pytest.approx(float(psnr(*pair)), abs=1e-4)
+    assert result["code"] == pytest.approx(
         np.asarray(network.encode(image[..., None])).ravel().tolist(), abs=1e-5
     )
     apart = np.abs(again[..., 0].astype(int) - image.astype(int)) * 4
-    assert np.array_equal(pixels(client, found["difference"]), np.clip(apart, 0, 255))
+    assert np.array_equal(pixels(client, result["difference"]), np.clip(apart, 0, 255))
 
 
 def test_an_image_of_another_size_and_colour_is_fitted_to_the_model(client: TestClient) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    found = act(client, "look", {"model": "shapes", "image": upload(client, colour)})
-    assert found["resized"] is True
-    assert pixels(client, found["after"]).shape == (SIDE, SIDE)
+    result = act(client, "look", {"model": "shapes", "image": upload(client, colour)})
+    assert result["resized"] is True
+    assert pixels(client, result["after"]).shape == (SIDE, SIDE)
 
 
 def test_the_answer_holds_the_notes(client: TestClient) -> None:
     answer = client.post("/api/do/denoise", json={"image": PHOTO})
     while answer.status_code == 202:
         answer = client.get(f"/api/jobs/{answer.json()['job']}")
-    notes = {one["id"]: one for one in answer.json()["notes"]}
+    notes = {note["id"]: note for note in answer.json()["notes"]}
     assert set(notes) == {"denoise.noise-level"}
     assert 10 < notes["denoise.noise-level"]["fields"]["level"] < 30
 
@@ -151,22 +151,22 @@ def test_compress_gives_the_file_and_what_is_in_it(client: TestClient, data: Pat
 
 @pytest.mark.parametrize("coder", ["jpeg", "webp", "avif"])
 def test_other_coders_get_no_more_bytes(client: TestClient, coder: str) -> None:
-    found = act(client, "compare-coders", {"image": PHOTO, "coder": coder, "bytes": 3_000})
-    assert 1_000 < found["bytes"] <= 3_000
-    assert found["psnr"] > 20
-    assert pixels(client, found["after"]).shape == (96, 128, 3)
+    result = act(client, "compare-coders", {"image": PHOTO, "coder": coder, "bytes": 3_000})
+    assert 1_000 < result["bytes"] <= 3_000
+    assert result["psnr"] > 20
+    assert pixels(client, result["after"]).shape == (96, 128, 3)
 
 
 def test_noise_is_measured_and_taken_out(client: TestClient) -> None:
     measured = act(client, "noise", {"image": PHOTO})
     assert measured["sigma"] == pytest.approx(20, rel=0.1)
-    found = act(client, "denoise", {"image": PHOTO, "sigma": 20, "name": "noisy.png"})
-    before, after = (pixels(client, found[name]).astype(float) for name in ("before", "after"))
+    result = act(client, "denoise", {"image": PHOTO, "sigma": 20, "name": "noisy.png"})
+    before, after = (pixels(client, result[name]).astype(float) for name in ("before", "after"))
     # The picture is smooth: what changes from pixel to pixel is noise.
     assert np.abs(np.diff(after, axis=1)).mean() < 0.25 * np.abs(np.diff(before, axis=1)).mean()
     assert (
         "noisy-denoised.png"
-        in client.get(f"{found['after']['url']}?save=true").headers["content-disposition"]
+        in client.get(f"{result['after']['url']}?save=true").headers["content-disposition"]
     )
     half = act(client, "denoise", {"image": PHOTO, "sigma": 20, "strength": 0})
     assert np.array_equal(pixels(client, half["after"]), before)
@@ -175,9 +175,9 @@ def test_noise_is_measured_and_taken_out(client: TestClient) -> None:
 def test_a_painted_mask_is_filled_and_nothing_else(client: TestClient) -> None:
     mask = np.zeros((96, 128), dtype=np.uint8)
     mask[30:50, 40:80] = 255
-    found = act(client, "fill", {"image": PHOTO, "mask": upload(client, mask)})
-    before, after = (pixels(client, found[name]) for name in ("before", "after"))
-    assert found["missing"] == pytest.approx(20 * 40 / (96 * 128))
+    result = act(client, "fill", {"image": PHOTO, "mask": upload(client, mask)})
+    before, after = (pixels(client, result[name]) for name in ("before", "after"))
+    assert result["missing"] == pytest.approx(20 * 40 / (96 * 128))
     assert np.array_equal(before[mask == 0], after[mask == 0])
     assert not np.array_equal(before[mask > 0], after[mask > 0])
     answer = client.post("/api/do/fill", json={"image": PHOTO, "mask": upload(client, mask[:50])})
@@ -189,30 +189,30 @@ def test_a_painted_mask_is_filled_and_nothing_else(client: TestClient) -> None:
 def test_find_nearest_finds_the_image_itself_and_its_kind(client: TestClient) -> None:
     values = {"model": "shapes", "folder": "shapes"}
     assert act(client, "index", values)["added"] == 33
-    found = act(client, "nearest", {**values, "image": "data:shapes/rings/05.png", "count": 5})
-    assert found["added"] == 0
-    assert found["matches"][0]["image"] == "data:shapes/rings/05.png"
-    assert found["matches"][0]["value"] == pytest.approx(1, abs=1e-4)
-    assert client.get("/api/data-file", params={"name": found["matches"][1]["image"][5:]}).status_code == 200
+    result = act(client, "nearest", {**values, "image": "data:shapes/rings/05.png", "count": 5})
+    assert result["added"] == 0
+    assert result["matches"][0]["image"] == "data:shapes/rings/05.png"
+    assert result["matches"][0]["value"] == pytest.approx(1, abs=1e-4)
+    assert client.get("/api/data-file", params={"name": result["matches"][1]["image"][5:]}).status_code == 200
 
 
 def test_find_duplicates_names_pairs_and_all_images(client: TestClient, data: Path) -> None:
     before = sorted(path.name for path in data.rglob("*"))
-    found = act(client, "duplicates", {"folder": "shapes"})
-    pairs = [{one["first"], one["second"]} for one in found["pairs"] if one["exact"]]
+    result = act(client, "duplicates", {"folder": "shapes"})
+    pairs = [{pair["first"], pair["second"]} for pair in result["pairs"] if pair["exact"]]
     assert pairs == [{"data:shapes/rings/03.png", "data:shapes/rings/copy.png"}]
-    assert len(found["names"]) == 33
+    assert len(result["names"]) == 33
     assert sorted(path.name for path in data.rglob("*")) == before
 
 
 def test_find_unusual_scores_as_the_library_does(client: TestClient, model_path: str, data: Path) -> None:
     values = {"model": "shapes", "folder": "shapes/rings", "normal": "shapes/bars"}
-    found = act(client, "unusual", values)
+    result = act(client, "unusual", values)
     expected = isthmus.anomalies(model_path, data / "shapes/rings", normal=data / "shapes/bars")
-    scores = {one["name"]: one["score"] for one in found["scores"]}
+    scores = {score["name"]: score["score"] for score in result["scores"]}
     assert scores == pytest.approx(dict(zip(expected.names, expected.scores, strict=True)))
-    assert [one["score"] for one in found["scores"]] == sorted(scores.values(), reverse=True)
-    heat = act(client, "heat", {**values, "row": found["scores"][0]["row"]})
+    assert [score["score"] for score in result["scores"]] == sorted(scores.values(), reverse=True)
+    heat = act(client, "heat", {**values, "row": result["scores"][0]["row"]})
     painted = pixels(client, heat["heat"]).astype(int)
     assert painted.shape == (SIDE, SIDE, 3)
     assert (painted[..., 0] - painted[..., 2]).max() > 60  # somewhere it is red
@@ -238,21 +238,23 @@ def test_explore_decodes_points_of_the_plane(client: TestClient, model_path: str
 
 def test_walk_begins_and_ends_at_the_images(client: TestClient) -> None:
     ends = {"first": "data:shapes/bars/01.png", "second": "data:shapes/rings/01.png"}
-    found = act(client, "walk", {"model": "shapes", **ends, "frames": 5})
-    assert len(found["pictures"]) == 5
+    result = act(client, "walk", {"model": "shapes", **ends, "frames": 5})
+    assert len(result["pictures"]) == 5
     for index, end in ((0, ends["first"]), (-1, ends["second"])):
-        seen = act(client, "look", {"model": "shapes", "image": end})
-        walked = pixels(client, found["pictures"][index]).astype(int)
-        assert np.abs(walked - pixels(client, seen["after"])).max() <= 1
+        view = act(client, "look", {"model": "shapes", "image": end})
+        walked = pixels(client, result["pictures"][index]).astype(int)
+        assert np.abs(walked - pixels(client, view["after"])).max() <= 1
 
 
 def test_new_images_follow_seed_temperature_and_class(client: TestClient, page: Any) -> None:
     values = {"model": "shapes", "folder": "shapes", "count": 4}
-    found = act(client, "draw", {**values, "seed": 1})
+    result = act(client, "draw", {**values, "seed": 1})
     again = act(client, "draw", {**values, "seed": 1})
-    assert [one["id"] for one in found["pictures"]] == [one["id"] for one in again["pictures"]]
-    assert found["pictures"] != act(client, "draw", {**values, "seed": 2})["pictures"]
-    assert found["pictures"] != act(client, "draw", {**values, "seed": 1, "label": "rings"})["pictures"]
+    assert [picture["id"] for picture in result["pictures"]] == [
+        picture["id"] for picture in again["pictures"]
+    ]
+    assert result["pictures"] != act(client, "draw", {**values, "seed": 2})["pictures"]
+    assert result["pictures"] != act(client, "draw", {**values, "seed": 1, "label": "rings"})["pictures"]
     answer = client.post("/api/do/draw", json={**values, "guidance": 2})
     while answer.status_code == 202:
         answer = client.get(f"/api/jobs/{answer.json()['job']}")

@@ -1,1 +1,1 @@
-"""HTML pages of results, for `-o page.html`; imported when a page is asked for."""
+"""HTML pages of results, for `-o page.html`; imported when a page is written."""

@@ -1,4 +1,4 @@
-"""The audit as one HTML page, with pictures of what was found."""
+"""The audit as one HTML page, with pictures of the findings."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from isthmus.reports.image_sheets import draw_image_rows
 from isthmus.reports.page import Report
 from isthmus.wording import format_count
 
-SHOWN = 40
+MAX_SHOWN_ITEMS = 40
 COLUMNS = 10
 
 
-def audit_page(found: Audit) -> Report:
-    """Sections for what was found; what was looked for and not found is said in the first."""
-    page = Report(f"Audit of {found.data}", format_count(found.images, "image"))
-    page.facts("Result", {str(name): value for name, value in found.rows()[1]})
-    for remark in found.summary().splitlines():
+def audit_page(audit: Audit) -> Report:
+    """Sections for the findings; the first also lists what was looked for and not found."""
+    page = Report(f"Audit of {audit.data}", format_count(audit.images, "image"))
+    page.facts("Result", {str(name): value for name, value in audit.rows()[1]})
+    for remark in audit.summary().splitlines():
         page.text("Result", remark)
-    pairs = found._duplicates
-    pictures = _read_pictures(found)
+    pairs = audit._duplicates
+    pictures = _read_pictures(audit)
     _pairs(page, pictures, "Exact copies", pairs.exact, "Above the first, below its copy.")
     _pairs(
         page,
@@ -34,56 +34,56 @@ def audit_page(found: Audit) -> Report:
     )
     if pairs.near:
         rows = [
-            [found._names[p.first], found._names[p.second], p.error, "yes" if p.mirrored else "no"]
-            for p in pairs.near[:SHOWN]
+            [audit._names[p.first], audit._names[p.second], p.error, "yes" if p.mirrored else "no"]
+            for p in pairs.near[:MAX_SHOWN_ITEMS]
         ]
         page.table("Near duplicates", ["first", "second", "left after aligning", "mirrored"], rows)
-    if found.against is not None:
+    if audit.against is not None:
         _pairs(
             page,
             pictures,
             "Across the sets",
-            found.across_pairs(),
-            f"Above from {found.data}, below from {found.against}.",
+            audit.across_pairs(),
+            f"Above from {audit.data}, below from {audit.against}.",
         )
     _pairs(
         page,
         pictures,
         "Copies with different labels",
-        found.contradicting_pairs(),
+        audit.contradicting_pairs(),
         "One of the two labels is wrong.",
     )
-    if found.leakage is not None and found.leakage.leaks:
+    if audit.leakage is not None and audit.leakage.leaks:
         page.table(
             "Origins in both sets",
             ["origin", "here", "there"],
-            [[leak.group, leak.here, leak.there] for leak in found.leakage.leaks[:SHOWN]],
-            note=f"Told apart by {found.leakage.how}.",
+            [[leak.group, leak.here, leak.there] for leak in audit.leakage.leaks[:MAX_SHOWN_ITEMS]],
+            note=f"Told apart by {audit.leakage.how}.",
         )
-    if found._doubts:
-        shown = found._doubts[:SHOWN]
+    if audit._doubts:
+        doubts = audit._doubts[:MAX_SHOWN_ITEMS]
         _strips(
             page,
             "Doubted labels",
-            [pictures[d.index] for d in shown],
-            [f"{d.given} → {d.voted}" for d in shown],
+            [pictures[d.index] for d in doubts],
+            [f"{d.given} → {d.voted}" for d in doubts],
         )
-        rows = [[found._names[d.index], d.given, d.voted, d.vote, d.own] for d in shown]
+        rows = [[audit._names[d.index], d.given, d.voted, d.vote, d.own] for d in doubts]
         page.table(
             "Doubted labels", ["image", "label", "neighbours say", "their share", "share of the label"], rows
         )
-    if found._faults:
-        shown_faults = found._faults[:SHOWN]
+    if audit._faults:
+        shown_faults = audit._faults[:MAX_SHOWN_ITEMS]
         _strips(page, "Faults", [pictures[f.index] for f in shown_faults], [f.kind for f in shown_faults])
         page.table(
             "Faults",
             ["image", "fault", "detail"],
-            [[found._names[f.index], f.kind, f.detail] for f in shown_faults],
+            [[audit._names[f.index], f.kind, f.detail] for f in shown_faults],
         )
-    if found.skipped:
-        page.table("Unreadable", ["file", "reason"], [[s.name, s.reason] for s in found.skipped])
-    if found.balance is not None:
-        counts = {k: float(v) for k, v in list(found.balance.counts.items())[:SHOWN]}
+    if audit.skipped:
+        page.table("Unreadable", ["file", "reason"], [[s.name, s.reason] for s in audit.skipped])
+    if audit.balance is not None:
+        counts = {k: float(v) for k, v in list(audit.balance.counts.items())[:MAX_SHOWN_ITEMS]}
         page.picture(
             "Classes", draw_bars(counts, label="images"), "Images of each class.", "Class sizes as bars"
         )
@@ -93,19 +93,19 @@ def audit_page(found: Audit) -> Report:
 def _pairs(
     page: Report, pictures: Mapping[int, Pixels], section: str, pairs: Sequence[Pair], caption: str
 ) -> None:
-    shown = pairs[:SHOWN]
-    for start in range(0, len(shown), COLUMNS):
-        part = shown[start : start + COLUMNS]
+    shown_pairs = pairs[:MAX_SHOWN_ITEMS]
+    for start in range(0, len(shown_pairs), COLUMNS):
+        part = shown_pairs[start : start + COLUMNS]
         rows = [
             ("" if start else "first", [pictures[p.first] for p in part]),
             ("" if start else "second", [pictures[p.second] for p in part]),
         ]
-        last = start + COLUMNS >= len(shown)
-        said = f"{caption} {len(shown)} of {len(pairs):,}." if last else " "
+        last = start + COLUMNS >= len(shown_pairs)
+        text = f"{caption} {len(shown_pairs)} of {len(pairs):,}." if last else " "
         page.picture(
             section,
             draw_image_rows(rows, columns=COLUMNS),
-            said,
+            text,
             f"{format_count(len(part), 'pair')} of images",
         )
 
@@ -119,23 +119,23 @@ def _strips(page: Report, section: str, images: Sequence[Pixels], titles: Sequen
         )
 
 
-def _read_pictures(found: Audit) -> dict[int, Pixels]:
+def _read_pictures(audit: Audit) -> dict[int, Pixels]:
     """Row -> picture, of all rows that the page shows; each set is read once."""
     pairs = (
-        *found._duplicates.exact[:SHOWN],
-        *found._duplicates.near[:SHOWN],
-        *found.across_pairs()[:SHOWN],
-        *found.contradicting_pairs()[:SHOWN],
+        *audit._duplicates.exact[:MAX_SHOWN_ITEMS],
+        *audit._duplicates.near[:MAX_SHOWN_ITEMS],
+        *audit.across_pairs()[:MAX_SHOWN_ITEMS],
+        *audit.contradicting_pairs()[:MAX_SHOWN_ITEMS],
     )
     rows = {row for pair in pairs for row in (pair.first, pair.second)}
-    rows |= {fault.index for fault in found._faults[:SHOWN]}
-    rows |= {doubt.index for doubt in (found._doubts or ())[:SHOWN]}
+    rows |= {fault.index for fault in audit._faults[:MAX_SHOWN_ITEMS]}
+    rows |= {doubt.index for doubt in (audit._doubts or ())[:MAX_SHOWN_ITEMS]}
     pictures: dict[int, Pixels] = {}
-    for start, lookup in zip((0, found.images), found._lookups, strict=False):
-        end = found.images if start == 0 else len(found._names)
-        own = sorted(row for row in rows if start <= row < end)
-        images = lookup.read([row - start for row in own])
-        pictures |= {row: images.image(i) for i, row in enumerate(own)}
+    for start, lookup in zip((0, audit.images), audit._lookups, strict=False):
+        end = audit.images if start == 0 else len(audit._names)
+        rows_of_set = sorted(row for row in rows if start <= row < end)
+        images = lookup.read([row - start for row in rows_of_set])
+        pictures |= {row: images.image(i) for i, row in enumerate(rows_of_set)}
     return pictures
 
 

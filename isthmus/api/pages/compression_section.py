@@ -1,4 +1,4 @@
-"""The part of a report that is about files: one image, what it costs, and JPEG beside it."""
+"""The part of a report about files: one image, its size as a file, and JPEG for comparison."""
 
 from __future__ import annotations
 
@@ -92,31 +92,31 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         model: a codec, or None for the shipped one.
 
     Returns:
-        Bytes and PSNR of the file that is shown and of JPEG beside it, as JSON values.
+        Bytes and PSNR of the file that is shown and of the JPEG, as JSON values.
 
     Raises:
         CapabilityError: the model cannot compress.
     """
-    ours = {quality: coded(image, quality, model) for quality in QUALITIES}
-    others = {
+    own_files = {quality: coded(image, quality, model) for quality in QUALITIES}
+    classical_files = {
         coder: [classical(image, coder, quality) for quality in _CLASSICAL_QUALITIES] for coder in CLASSICAL
     }
-    shown = ours[SHOWN_QUALITY]
-    rival = largest_jpeg(image, shown.size)
+    own_file = own_files[SHOWN_QUALITY]
+    rival = largest_jpeg(image, own_file.size)
     report.picture(
         SECTION,
         draw_image_rows(
             [
                 (f"given: {image.size:,} bytes as pixels", [image]),
-                (f"Isthmus, quality {SHOWN_QUALITY}: {_said(shown)}", [shown.pixels]),
-                (f"JPEG: {_said(rival)}", [rival.pixels]),
+                (f"Isthmus, quality {SHOWN_QUALITY}: {_format_file(own_file)}", [own_file.pixels]),
+                (f"JPEG: {_format_file(rival)}", [rival.pixels]),
             ]
         ),
         "Whole files, headers included. JPEG is the best one that is no larger, or its smallest.",
         "Three pictures: the given one, after Isthmus' file, and after a JPEG of about that size.",
     )
     pixels = image.shape[0] * image.shape[1]
-    series = {"Isthmus": list(ours.values()), **others}
+    series = {"Isthmus": list(own_files.values()), **classical_files}
     report.picture(
         SECTION,
         draw_curves(
@@ -128,14 +128,14 @@ def add_compression(report: Report, image: Pixels, model: Autoencoder | None) ->
         "Curves of PSNR against bits per pixel.",
     )
     return {
-        "bytes": shown.size,
-        "psnr": round(shown.psnr, 2),
+        "bytes": own_file.size,
+        "psnr": round(own_file.psnr, 2),
         "jpeg_bytes": rival.size,
         "jpeg_psnr": round(rival.psnr, 2),
     }
 
 
-def _said(file: File) -> str:
+def _format_file(file: File) -> str:
     return f"{file.size:,} bytes, {file.psnr:.1f} dB"
 
 
@@ -145,7 +145,8 @@ def _file(image: Pixels, data: bytes, pixels: Pixels) -> File:
 
 def decibels(pixels: Pixels, image: Pixels) -> float:
     """PSNR of two uint8 images of one shape, at most 100."""
-    ours, given = (
-        torch.from_numpy(one.reshape(1, 1, len(one), -1).astype(np.float64) / 255) for one in (pixels, image)
+    output, reference = (
+        torch.from_numpy(array.reshape(1, 1, len(array), -1).astype(np.float64) / 255)
+        for array in (pixels, image)
     )
-    return float(psnr(ours, given, at_most=100))
+    return float(psnr(output, reference, at_most=100))

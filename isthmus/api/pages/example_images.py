@@ -40,19 +40,19 @@ class Examples:
 
 def examples(model: Autoencoder, images: ImageSet, indices: Sequence[int], *, seed: int) -> Examples:
     """The chosen images, in that order, exactly as `evaluate` with the same images and seed met them."""
-    wanted = np.asarray(indices, dtype=np.int64)
+    rows = np.asarray(indices, dtype=np.int64)
     pictures: dict[int, tuple[Picture, Picture, Picture]] = {}
-    for one in iter_passes(model, images, corruption=model.recipe.corruption, seed=seed, only=wanted):
-        for row in np.flatnonzero(np.isin(one.indices, wanted)):
-            pictures[int(one.indices[row])] = (
-                _picture(one.images[row]),
-                _picture(one.corrupted[row]),
-                _picture(one.output[row]),
+    for batch in iter_passes(model, images, corruption=model.recipe.corruption, seed=seed, only=rows):
+        for row in np.flatnonzero(np.isin(batch.indices, rows)):
+            pictures[int(batch.indices[row])] = (
+                _picture(batch.images[row]),
+                _picture(batch.corrupted[row]),
+                _picture(batch.output[row]),
             )
-    chosen = [pictures[int(index)] for index in wanted]
+    chosen = [pictures[int(index)] for index in rows]
     corrupted = not model.recipe.corruption.is_identity
     return Examples(
-        names=tuple(images.names[int(index)] for index in wanted),
+        names=tuple(images.names[int(index)] for index in rows),
         originals=[original for original, _, _ in chosen],
         inputs=[corrupted_input for _, corrupted_input, _ in chosen] if corrupted else None,
         outputs=[output for _, _, output in chosen],
@@ -83,12 +83,12 @@ def add_repair(report: Report) -> dict[str, float]:
     hidden = strokes(1, height, width, MAX_STROKE_PX, torch.Generator().manual_seed(0), torch.device("cpu"))
     mask = hidden[0, 0].numpy()
     scratched = np.where(mask[..., None], np.uint8(255), photo)
-    whole, _ = inpaint_image(scratched, mask)
+    inpainted, _ = inpaint_image(scratched, mask)
     rows = {
         "noisy": (f"noise of standard deviation {SIGMA}", noisy),
         "denoised": ("denoised, its level estimated", clean),
         "scratched": ("scratched", scratched),
-        "inpainted": ("inpainted", whole),
+        "inpainted": ("inpainted", inpainted),
     }
     decibels_by_row = {name: round(decibels(pixels, photo), 2) for name, (_, pixels) in rows.items()}
     report.picture(

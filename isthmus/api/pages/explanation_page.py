@@ -29,7 +29,7 @@ def explanation_page(explanation: Explanation) -> Report:
     page.table(
         "Units",
         ["unit", "here", "mean", "deviation", "share not 0"],
-        [[str(one.unit), one.value, one.mean, one.deviation, one.active] for one in explanation.units],
+        [[str(unit.unit), unit.value, unit.mean, unit.deviation, unit.active] for unit in explanation.units],
         note="The units farthest from their mean for this image.",
     )
     add_decoded_units(page, explanation, "What units decode to")
@@ -37,8 +37,8 @@ def explanation_page(explanation: Explanation) -> Report:
         "What excites them",
         draw_image_rows(
             [
-                (f"unit {one.unit}", list(images))
-                for one, images in zip(explanation.units, explanation._exciting, strict=True)
+                (f"unit {unit.unit}", list(images))
+                for unit, images in zip(explanation.units, explanation._exciting, strict=True)
             ],
             columns=EXCITING_IMAGES,
         ),
@@ -54,8 +54,8 @@ def explanation_page(explanation: Explanation) -> Report:
         )
     section = "Can the maps be trusted?"
     add_scores(page, explanation, section)
-    for name, one in explanation._curves.items():
-        page.picture(section, _draw_curves(one), f"{name} maps", "A unit's share against pixels changed")
+    for name, curves in explanation._curves.items():
+        page.picture(section, _draw_curves(curves), f"{name} maps", "A unit's share against pixels changed")
     return page
 
 
@@ -77,7 +77,7 @@ def add_decoded_units(page: Report, explanation: Explanation, section: str) -> N
             [
                 (
                     f"unit {_list_units(explanation)}",
-                    [colour_signed(one.mean(-1)) for one in explanation.atlas],
+                    [colour_signed(image.mean(-1)) for image in explanation.atlas],
                 )
             ],
             columns=len(explanation.units),
@@ -89,8 +89,8 @@ def add_decoded_units(page: Report, explanation: Explanation, section: str) -> N
         section,
         draw_image_rows(
             [
-                (f"unit {one.unit} at {QUANTILES} of its range", [image.clip(0, 1) for image in row])
-                for one, row in zip(explanation.units, explanation.traversals, strict=True)
+                (f"unit {unit.unit} at {QUANTILES} of its range", [image.clip(0, 1) for image in row])
+                for unit, row in zip(explanation.units, explanation.traversals, strict=True)
             ],
             columns=5,
         ),
@@ -118,7 +118,10 @@ def draw_maps(explanation: Explanation, scale: int | None = None) -> bytes:
     """The image and its reconstruction above one map per unit, as a PNG; `scale` as for `draw_image_rows`."""
     images = [explanation._pixels.clip(0, 1), explanation._reconstruction.clip(0, 1)]
     rows = [
-        (f"{name}: where unit {_list_units(explanation)} looks", [colour_signed(one) for one in maps])
+        (
+            f"{name}: where unit {_list_units(explanation)} looks",
+            [colour_signed(unit_map) for unit_map in maps],
+        )
         for name, maps in explanation.maps.items()
     ]
     header = [("image, and its reconstruction", images)]
@@ -126,20 +129,20 @@ def draw_maps(explanation: Explanation, scale: int | None = None) -> bytes:
 
 
 def _list_units(explanation: Explanation) -> str:
-    return ", ".join(str(one.unit) for one in explanation.units)
+    return ", ".join(str(unit.unit) for unit in explanation.units)
 
 
 def _with(value: float, half: float | None) -> str:
     return f"{value:.3f}" if half is None else f"{value:.3f} ± {half:.3f}"
 
 
-def _draw_curves(one: Curves) -> bytes:
-    share = np.linspace(0, 100, len(one.deletion))
+def _draw_curves(curves: Curves) -> bytes:
+    share = np.linspace(0, 100, len(curves.deletion))
     lines = {
-        "taken away, by the map": one.deletion,
-        "taken away, at random": one.random_deletion,
-        "put in, by the map": one.insertion,
-        "put in, at random": one.random_insertion,
+        "taken away, by the map": curves.deletion,
+        "taken away, at random": curves.random_deletion,
+        "put in, by the map": curves.insertion,
+        "put in, at random": curves.random_insertion,
     }
     return draw_curves(
         {name: list(zip(share.tolist(), values.tolist(), strict=True)) for name, values in lines.items()},

@@ -1,4 +1,4 @@
-"""A model's report: what it does to images, numbers beside baselines, how it was trained, how to use it."""
+"""A model's report: reconstructions, metrics and baselines, its training, how to use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from isthmus.reports.page import Cell, Report
 from isthmus.training.diagnosis.finding import recorded
 from isthmus.wording import format_count
 
-SHOWN = 10
+MAX_SHOWN_IMAGES = 10
 MAX_EXPLAINED_PIXELS = 128**2  # of an image whose features and code the page shows; more takes too long
 MAX_COMPARED_IMAGES = 1000
 
@@ -43,10 +43,10 @@ def model_page(evaluation: Evaluation, model: Autoencoder, images: ImageSet, *, 
         f"{evaluation.model.recipe}, code {evaluation.model.code}",
         f"{format_count(evaluation.data.images, 'image')} of {evaluation.data.source}",
     )
-    spread = even_rows(len(images), SHOWN).tolist()
+    spread = even_rows(len(images), MAX_SHOWN_IMAGES).tolist()
     add_reconstructions(report, examples(model, images, spread, seed=evaluation.seed), "Reconstructions")
     add_numbers(report, evaluation)
-    worst = evaluation.worst(SHOWN)
+    worst = evaluation.worst(MAX_SHOWN_IMAGES)
     add_worst(report, evaluation, worst, examples(model, images, worst, seed=evaluation.seed))
     add_own_compression(report, images.image(0), model)
     add_training(report, model)
@@ -64,23 +64,23 @@ def model_page(evaluation: Evaluation, model: Autoencoder, images: ImageSet, *, 
     return report
 
 
-def add_reconstructions(report: Report, shown: Examples, section: str) -> None:
+def add_reconstructions(report: Report, pictures: Examples, section: str) -> None:
     """Rows of originals, corrupted inputs where there are any, and reconstructions."""
-    rows: list[tuple[str, list[Any]]] = [("given", shown.originals)]
-    if shown.inputs is not None:
-        rows.append(("what the model saw", shown.inputs))
-    rows.append(("reconstruction", shown.outputs))
+    rows: list[tuple[str, list[Any]]] = [("given", pictures.originals)]
+    if pictures.inputs is not None:
+        rows.append(("what the model saw", pictures.inputs))
+    rows.append(("reconstruction", pictures.outputs))
     report.picture(
         section,
-        draw_image_rows(rows, columns=SHOWN),
-        f"{format_count(len(shown.names), 'image')}, evenly spaced over the set.",
-        f"{format_count(len(rows), 'row')} of {format_count(len(shown.names), 'image')}: "
+        draw_image_rows(rows, columns=MAX_SHOWN_IMAGES),
+        f"{format_count(len(pictures.names), 'image')}, evenly spaced over the set.",
+        f"{format_count(len(rows), 'row')} of {format_count(len(pictures.names), 'image')}: "
         f"{', '.join(title for title, _ in rows)}.",
     )
 
 
 def add_numbers(report: Report, evaluation: Evaluation) -> None:
-    """The table of metrics beside baselines, with its notes."""
+    """The table of metrics and baselines, with its notes."""
     header, rows = evaluation.rows()
     higher = ", ".join(METRICS[key].label for key in evaluation.metrics if _better(key) == "higher")
     note = f"Means over images. {higher}: higher is better; errors, entropies and rates: lower."
@@ -91,12 +91,12 @@ def add_numbers(report: Report, evaluation: Evaluation) -> None:
         report.text("Numbers", text[:1].upper() + text[1:] + ".")
 
 
-def add_worst(report: Report, evaluation: Evaluation, worst: Sequence[int], shown: Examples) -> None:
+def add_worst(report: Report, evaluation: Evaluation, worst: Sequence[int], pictures: Examples) -> None:
     """The images with the greatest error, and their scores."""
-    rows: list[tuple[str, list[Any]]] = [("given", shown.originals), ("reconstruction", shown.outputs)]
+    rows: list[tuple[str, list[Any]]] = [("given", pictures.originals), ("reconstruction", pictures.outputs)]
     report.picture(
         "Worst",
-        draw_image_rows(rows, columns=SHOWN),
+        draw_image_rows(rows, columns=MAX_SHOWN_IMAGES),
         "The images with the greatest squared error, the worst first.",
         f"Two rows of {format_count(len(worst), 'image')}: given and reconstructed.",
     )
@@ -150,7 +150,7 @@ def add_training(report: Report, model: Autoencoder) -> None:
         report.facts("Training", facts)
     findings = recorded(summary)
     if findings:
-        rows = [[one.severity, one.name, one.message, one.suggestion] for one in findings]
+        rows = [[finding.severity, finding.name, finding.message, finding.suggestion] for finding in findings]
         report.table("Training", ["severity", "finding", "what was seen", "try"], rows)
 
 
@@ -182,7 +182,7 @@ def add_code(report: Report, evaluation: Evaluation) -> None:
 
 
 def add_explanation(report: Report, model: Autoencoder, images: ImageSet) -> None:
-    """Where the most telling units of the first image look, and what they paint."""
+    """The pixels that the most informative units of the first image depend on, and what they decode to."""
     explanation = explain_first(model, images, sample_evenly(images, MAX_COMPARED_IMAGES), "data")
     add_maps(report, explanation, "One code explained")
     add_decoded_units(report, explanation, "One code explained")

@@ -23,15 +23,15 @@ from isthmus.wording import format_count
 
 FEATURES = "Features"
 GENERATION = "New images"
-SHOWN, QUERIES, GROUPS = 8, 3, 10
+MAX_SHOWN_IMAGES, MAX_QUERIES, MAX_GROUPS = 8, 3, 10
 MAX_FEATURE_IMAGES = 500
-MIN_FEATURE_IMAGES = 30  # fewer have no neighbourhoods to speak of
+MIN_FEATURE_IMAGES = 30  # fewer images have no meaningful neighbourhoods
 MAX_MAP_IMAGES = 300  # more would hide one another
 COLUMNS, ROWS = 10, 3
 
 
 def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
-    """All of it for a set of images, each seen beside the others; nothing for fewer than 30."""
+    """All sections that compare the images of a set with each other; none for fewer than 30 images."""
     some = sample_evenly(images, MAX_FEATURE_IMAGES)
     if len(some) < MIN_FEATURE_IMAGES:
         return
@@ -41,8 +41,8 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
         f"{len(some):,} of these images, by features that know no labels, read from the model's layer "
         f"'{readout.reading.layer}'. Search, cluster, classify and anomalies do this for others.",
     )
-    rows = even_rows(len(some), QUERIES)
-    add_alike(report, model, some, some.subset(rows), readout, known=rows.tolist())
+    rows = even_rows(len(some), MAX_QUERIES)
+    add_alike(report, model, some, some.subset(rows), readout, own_rows=rows.tolist())
     # At random: of classes that take turns, every other image is of one class.
     mixed = np.random.default_rng(0).permutation(len(some))
     halves = [some.subset(np.sort(mixed[start::2])) for start in (0, 1)]
@@ -50,7 +50,7 @@ def add_features(report: Report, model: Autoencoder, images: ImageSet) -> None:
         add_classes(report, model, halves[0], halves[1], readout)
     add_groups(report, model, some, readout)
     detector = fit_detector(model, readout, some, DEFAULT_SCORE, false_alarms=DEFAULT_FALSE_ALARMS)
-    worst = (-score(model, readout, detector, some)).argsort(kind="stable")[:SHOWN]
+    worst = (-score(model, readout, detector, some)).argsort(kind="stable")[:MAX_SHOWN_IMAGES]
     caption = f"The most unusual of them, by their {detector.kind}; below, where they are."
     add_unusual(report, model, readout, detector, some.subset(worst), caption)
 
@@ -62,19 +62,23 @@ def add_alike(
     queries: ImageSet,
     readout: FeatureExtractor,
     *,
-    known: Sequence[int | None] | None = None,
+    own_rows: Sequence[int | None] | None = None,
 ) -> None:
     """Each query with the images that are most like it.
 
     Args:
         known: the row that each query has in `images`, where it is one of them: it is not its own match.
     """
-    own = known or [None] * len(queries)
-    vectors, wanted = (extract_features(model, one, readout, compact=True) for one in (images, queries))
-    likeness = wanted @ vectors.T  # cosines: compact features have length 1
+    rows_to_skip = own_rows or [None] * len(queries)
+    vectors, query_vectors = (
+        extract_features(model, image_set, readout, compact=True) for image_set in (images, queries)
+    )
+    likeness = query_vectors @ vectors.T  # cosines: compact features have length 1
     strips = []
     for query, values in enumerate(likeness):
-        order = [int(row) for row in (-values).argsort(kind="stable") if row != own[query]][:SHOWN]
+        order = [int(row) for row in (-values).argsort(kind="stable") if row != rows_to_skip[query]][
+            :MAX_SHOWN_IMAGES
+        ]
         title = f"Most like the first image, likeness {values[order[0]]:.2f} to {values[order[-1]]:.2f}"
         strips.append((title, [queries.image(query), *(images.image(row) for row in order)]))
     report.picture(
@@ -85,7 +89,7 @@ def add_alike(
 def add_classes(
     report: Report, model: Autoencoder, train: ImageSet, test: ImageSet, readout: FeatureExtractor
 ) -> tuple[ProbeScores, ...]:
-    """How well labels that were not trained on can be read off, beside pixels and principal components."""
+    """How well unseen labels are predicted, compared with pixels and principal components."""
     rows = classify(model, readout, train, test, few=0).rows
     report.table(
         FEATURES,
@@ -100,9 +104,12 @@ def add_classes(
 def add_groups(report: Report, model: Autoencoder, images: ImageSet, readout: FeatureExtractor) -> None:
     """Groups and their most typical images."""
     vectors = extract_features(model, images, readout, compact=True)
-    groups = find_clusters(vectors, min(GROUPS, len(images)), space="spectral")
+    groups = find_clusters(vectors, min(MAX_GROUPS, len(images)), space="spectral")
     sheet: list[tuple[str, Any]] = [
-        (f"{(groups.assigned == i).sum()} images", [images.image(int(row)) for row in typical[:SHOWN]])
+        (
+            f"{(groups.assigned == i).sum()} images",
+            [images.image(int(row)) for row in typical[:MAX_SHOWN_IMAGES]],
+        )
         for i, typical in enumerate(groups.typical)
     ]
     report.picture(
@@ -122,8 +129,8 @@ def add_unusual(
     caption: str,
 ) -> None:
     """Images, most unusual first, above their heat maps."""
-    shown = [images.image(row) for row in range(len(images))]
-    picture = draw_heat_maps(shown, score_maps(model, readout, detector, images), images.names)
+    pictures = [images.image(row) for row in range(len(images))]
+    picture = draw_heat_maps(pictures, score_maps(model, readout, detector, images), images.names)
     report.picture(FEATURES, picture, caption, "Images, and below where they are unusual.")
 
 
@@ -132,25 +139,25 @@ def _percent(share: float | None) -> float | None:
 
 
 def add_map(report: Report, model: Autoencoder, images: ImageSet, section: str) -> None:
-    """Images where their codes lie, by t-SNE; nothing where there are too few for a map."""
+    """Images at the places of their codes, by t-SNE; nothing where there are too few for a map."""
     if len(images) < MIN_IMAGES:
         return
-    shown = sample_evenly(images, MAX_MAP_IMAGES)
-    labelled = "" if shown.labels is None else "; frames have the colours of classes"
+    map_images = sample_evenly(images, MAX_MAP_IMAGES)
+    labelled = "" if map_images.labels is None else "; frames have the colours of classes"
     report.picture(
         section,
-        draw_map(lay_out_codes(model, shown).points, shown),
-        f"{format_count(len(shown), 'image')} where their codes lie (t-SNE): what is alike to "
+        draw_map(lay_out_codes(model, map_images).points, map_images),
+        f"{format_count(len(map_images), 'image')} where their codes lie (t-SNE): what is alike to "
         "the model lies together"
         f"{labelled}. No label was looked at. `isthmus map` makes a page of it that zooms.",
         "A plane of small images, those of one kind in one region.",
     )
 
 
-def add_generation(report: Report, made: Generation) -> None:
-    """Samples, the table beside real images, and the samples that are nearest to a training image."""
-    strips = [made.samples[start : start + COLUMNS] for start in range(0, COLUMNS * ROWS, COLUMNS)]
-    titles = [f"drawn with seed {made.seed}", *("",) * (ROWS - 1)]
+def add_generation(report: Report, generation: Generation) -> None:
+    """Samples, the table with real images, and the samples that are nearest to a training image."""
+    strips = [generation.samples[start : start + COLUMNS] for start in range(0, COLUMNS * ROWS, COLUMNS)]
+    titles = [f"drawn with seed {generation.seed}", *("",) * (ROWS - 1)]
     report.picture(
         GENERATION,
         draw_image_rows(
@@ -160,17 +167,18 @@ def add_generation(report: Report, made: Generation) -> None:
         "New images: codes drawn from the prior and decoded; none was chosen or left out.",
         "Rows of generated images.",
     )
-    header, table = made.table()
+    header, table = generation.table()
     report.table(
         GENERATION,
         header,
         table,
-        note=f"{made.images:,} images of each kind against as many test images, in the features of "
-        f"{_describe_features(made)}. FD and energy: lower is better; 1-NN: ½ is best; relative FD: 0 at "
-        "real training images, 1 at one Gaussian of the pixels; detail: 1 is as sharp as real images; "
+        note=f"{generation.images:,} images of each kind against as many test images, in the features of "
+        f"{_describe_features(generation)}. FD and energy: lower is better; 1-NN: ½ is best; "
+        "relative FD: 0 at real training images, 1 at one Gaussian of the pixels; "
+        "detail: 1 is as sharp as real images; "
         "copied: share nearer to a training image than all but 5 % of unseen images.",
     )
-    memory, pairs = made.memory, made.memory.pairs
+    memory, pairs = generation.memory, generation.memory.pairs
     report.picture(
         GENERATION,
         draw_image_rows(
@@ -183,8 +191,8 @@ def add_generation(report: Report, made: Generation) -> None:
     )
 
 
-def _describe_features(made: Generation) -> str:
-    facts = made.features
+def _describe_features(generation: Generation) -> str:
+    facts = generation.features
     kind = "classifier of" if facts["kind"] == "classifier" else "self-supervised network of"
     right = f"{facts['test_accuracy']:.2%} right on test images"
     return f"a {kind} {facts['data']} ({right}, hash {facts['hash']})"

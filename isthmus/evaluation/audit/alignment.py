@@ -1,4 +1,4 @@
-"""Lay one image over another as well as a crop and a change of brightness can, and see what is left.
+"""Align one image with another by a crop and a change of brightness, and measure the remaining error.
 
 Gauss–Newton on six numbers: stretch and shift in each direction, gain, offset (Lucas and Kanade 1981, with
 the photometric terms of Hager and Belhumeur 1998, section 3). What a crop, JPEG or brightness did to an image
@@ -16,7 +16,7 @@ from torch import Tensor
 FINE_STEPS = 4
 SMOOTHING_SIGMA_PX = 0.6  # pixels; makes the steps reliable and hides what resampling does to single pixels
 _MAX_PARAMETERS = (0.14, 0.14, 0.14, 0.14, 0.3, 0.3)  # of stretch, shift (in half sides), gain, offset
-# How far each is likely to be; a weak pull to zero where the image does not tell.
+# How large each is likely to be; a weak pull to zero where the image does not determine it.
 _PARAMETER_SIGMAS = (0.05, 0.05, 0.05, 0.05, 0.15, 0.1)
 _NOISE_SIGMA = 0.004
 _MIN_CONTRAST = 0.02  # added to the contrast that the residue is compared with, for nearly flat images
@@ -25,7 +25,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class AlignmentError:
-    """What is left of each pair.
+    """The remaining error of each pair.
 
     Attributes:
         error: `(P,)` root mean square difference on [0, 1]; relative: the same against the contrast.
@@ -42,16 +42,16 @@ def align(first: Tensor, second: Tensor, *, steps: int = FINE_STEPS) -> Alignmen
     errors, relatives = [], []
     for a, b in zip(torch.split(first, BATCH), torch.split(second, BATCH), strict=True):
         a, b = _smooth(a, SMOOTHING_SIGMA_PX), _smooth(b, SMOOTHING_SIGMA_PX)
-        there, back = _fit_alignment(a, b, steps), _fit_alignment(b, a, steps)
-        error = torch.minimum(there, back)
+        forward, backward = _fit_alignment(a, b, steps), _fit_alignment(b, a, steps)
+        error = torch.minimum(forward, backward)
         contrast = torch.maximum(a.flatten(1).std(1), b.flatten(1).std(1))
         errors.append(error)
         relatives.append(error / (contrast + _MIN_CONTRAST))
     return AlignmentError(torch.cat(errors), torch.cat(relatives))
 
 
-def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
-    """What is left after one linear step: the tangent distance (Simard et al. 1998, section 2.1), one-sided.
+def tangent_error(images: Tensor, of: Tensor, targets: Tensor) -> Tensor:
+    """Error after one linear step: the tangent distance (Simard et al. 1998, section 2.1), one-sided.
 
     Right for small changes and a rough guess for others, but a hundred times cheaper than `align`.
 
@@ -68,7 +68,7 @@ def tangent_error(images: Tensor, of: Tensor, others: Tensor) -> Tensor:
     moved = [across * x, across, down * y, down, smooth, torch.ones_like(smooth)]
     tangents = torch.stack([plane.flatten(1) for plane in moved], 2)  # (M, h·w, 6)
     basis = torch.linalg.qr(tangents).Q
-    difference = _smooth(others, 1.0).flatten(1) - smooth.flatten(1)[of]
+    difference = _smooth(targets, 1.0).flatten(1) - smooth.flatten(1)[of]
     along = (basis[of].transpose(1, 2) @ difference[:, :, None])[..., 0]
     left = difference.square().sum(1) - along.square().sum(1)
     error: Tensor = (left.clamp_min(0) / (height * width)).sqrt()

@@ -1,4 +1,4 @@
-"""What a near duplicate may have gone through; the audit does it to some images to know its limits."""
+"""Distortions that a near duplicate may have; the audit applies them to some images to fit its limits."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ ERROR_SLACK = 1.1  # different images are far beyond these limits, so a little s
 
 RELATIVE_SLACK = 1.5
 
-COPIES_PER_IMAGE = 8  # distorted copies of an image that tell what is usually left of it
+COPIES_PER_IMAGE = 8  # distorted copies of an image that show its usual remaining error
 
 USUAL_PAIRS = 200
 
@@ -129,7 +129,7 @@ class Limits:
 
 
 class UsualResidual:
-    """What distortions usually leave of an image, worked out once for each that is asked for."""
+    """The usual remaining error of a distorted image, computed once for each image on request."""
 
     def __init__(self, images: ImageSet, size: tuple[int, int], seed: int) -> None:
         self._images, self._size, self._seed = images, size, seed
@@ -187,7 +187,7 @@ def fit_set_descriptor(
 def _fit_usual_factor(
     images: ImageSet, unique: Tensor, size: tuple[int, int], random: np.random.Generator, seed: int
 ) -> float:
-    """The largest factor seen between one distortion and what distortions usually leave of the same image."""
+    """The largest factor between the error of one distortion and the usual error of the same image."""
     chosen = _sample_images(images, unique, USUAL_PAIRS, random)
     chosen = np.resize(chosen, max(len(chosen), min(USUAL_PAIRS, 16 * len(chosen))))
     kinds = (KINDS["crop"], KINDS["jpeg"], distort_all)
@@ -237,11 +237,11 @@ def _distort_images(
     size: tuple[int, int],
     random: np.random.Generator,
 ) -> Thumbnails:
-    made = [
+    distorted = [
         shrink_pixels(kinds[n % len(kinds)](to_levels(images.image(int(index))), random)[None], size)
         for n, index in enumerate(chosen)
     ]
-    return Thumbnails(torch.cat([m.gray for m in made]), torch.cat([m.chroma for m in made]))
+    return Thumbnails(torch.cat([m.gray for m in distorted]), torch.cat([m.chroma for m in distorted]))
 
 
 def downscale(gray: Tensor) -> Tensor:

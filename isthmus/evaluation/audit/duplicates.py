@@ -1,6 +1,6 @@
 """Images that are there twice: exactly, or after a crop, a mirror, JPEG, or a change of brightness.
 
-Exact ones by content hash. Near ones in sieves, each fitted to the images at hand: nearest descriptors
+Exact ones by content hash. Near ones in several steps, each fitted to these images: nearest descriptors
 (`descriptor`, `candidates`), then alignments that are first cheap and at last exact (`alignment`), held to
 limits that are found by distorting some of the images themselves (`limits`).
 """
@@ -105,7 +105,8 @@ def _find_near_pairs(
     size = thumbnail_size(images)
     drawn = make_thumbnails(images, size)
     flat = drawn.gray.flatten(1).std(1) < MIN_CONTRAST
-    unique = torch.from_numpy(firsts)[~flat[firsts]]  # one of each; flat ones are alike, and reported as such
+    # one of each; flat ones look the same, and are reported as such
+    unique = torch.from_numpy(firsts)[~flat[firsts]]
     if len(unique) < 2:
         return (), None
     listener(0.02)

@@ -67,7 +67,7 @@ def find_image_faults(images: ImageSet) -> tuple[Fault, ...]:
 
 
 def find_set_faults(images: ImageSet) -> tuple[str, ...]:
-    """What is wrong with the set as a whole, one sentence each."""
+    """Faults of the set as a whole, one sentence each."""
     faults = []
     step = max(1, len(images) // 1000)
     some = [images.image(index) for index in range(0, len(images), step)]
@@ -187,13 +187,13 @@ def _describe_drift(counts: dict[str, int], other: dict[str, int]) -> list[str]:
     remarks = []
     total, total_other = sum(counts.values()), sum(other.values())
     for name in sorted(counts.keys() | other.keys()):
-        here, there = counts.get(name, 0), other.get(name, 0)
-        if bool(here) != bool(there):
+        count, other_count = counts.get(name, 0), other.get(name, 0)
+        if bool(count) != bool(other_count):
             remarks.append(f"class '{name}' is in one of the two sets only")
-        elif min(here, there) >= MIN_CLASS_IMAGES:
-            drift = (here / total) / (there / total_other)
+        elif min(count, other_count) >= MIN_CLASS_IMAGES:
+            drift = (count / total) / (other_count / total_other)
             if max(drift, 1 / drift) > MAX_SHARE_DRIFT:
                 remarks.append(
-                    f"class '{name}' has {here / total:.1%} here and {there / total_other:.1%} there"
+                    f"class '{name}' has {count / total:.1%} here and {other_count / total_other:.1%} there"
                 )
     return remarks

@@ -21,7 +21,7 @@ from isthmus.wording import format_count
 MIN_CORRELATION = 0.999  # of two thumbnails: JPEG and brightness stay above, other pictures below
 MIN_CONTRAST = 2 / 255  # thumbnails of less show nothing to compare
 MAX_IMAGES = 2000  # of each set, evenly spaced
-MIN_SIDE_PX = 8  # smaller images are alike by chance
+MIN_SIDE_PX = 8  # smaller images are similar by chance
 
 
 def warn_of_near_copies(test: ImageSet, reference: ImageSet, what: str) -> None:
@@ -43,8 +43,8 @@ def log_near_copies(names: Sequence[str], count: int, what: str) -> None:
     if not names:
         return
     log_note(
-        "{copies} of {images:,} that were compared, such as {name}, {verb} of {what}: results on those do "
-        "not test the model",
+        "{copies} of the {images:,} compared, such as {name}, {verb} of {what}: results "
+        "on those do not test the model",
         id="evaluation.near-copies",
         log_level=logging.WARNING,
         copies=format_count(len(names), "image"),
@@ -65,8 +65,10 @@ def find_near_copies(test: ImageSet, reference: ImageSet) -> Indices:
     rows = even_rows(len(test), MAX_IMAGES)
     size = thumbnail_size(test)
     own, _ = _normalised_thumbnails(test.subset(rows), size)
-    others, flipped = _normalised_thumbnails(reference.subset(even_rows(len(reference), MAX_IMAGES)), size)
-    best = torch.maximum((own @ others.T).amax(1), (own @ flipped.T).amax(1))
+    reference_thumbnails, flipped = _normalised_thumbnails(
+        reference.subset(even_rows(len(reference), MAX_IMAGES)), size
+    )
+    best = torch.maximum((own @ reference_thumbnails.T).amax(1), (own @ flipped.T).amax(1))
     copies: Indices = rows[(best >= MIN_CORRELATION).numpy()]
     return copies
 

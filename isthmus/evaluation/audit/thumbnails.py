@@ -160,7 +160,7 @@ def find_candidates(
 
     Args:
         own, mirrored: `(N, d)` descriptors of the images as they are and mirrored.
-        done: told how many images each block held.
+        done: called with the number of images of each block.
     """
     count = len(own)
     nearest = min(MAX_CANDIDATES, count - 1)

@@ -97,16 +97,18 @@ def score_trial(
     words = _objective_words()
     for name in names:
         if name not in values:
-            asked = next((word for word, own in words.items() if own == name), name)
+            requested = next((word for word, own in words.items() if own == name), name)
             options = sorted({*values, "probe", *(word for word, own in words.items() if own in values)})
             # A word that means a metric is spelt right: what is missing is the number, not a letter.
-            rest = f"; it has {', '.join(options)}" if asked in words else nearest(asked, options)
+            hint_text = (
+                f"; it has {', '.join(options)}" if requested in words else nearest(requested, options)
+            )
             raise UsageError(
                 "recipe '{recipe}' has no objective '{asked}'{suggestion}",
                 id="tune.unknown-objective",
                 recipe=model.recipe.name,
-                asked=asked,
-                suggestion=rest,
+                asked=requested,
+                suggestion=hint_text,
             )
     return {name: float(values[name]) for name in names}
 
@@ -121,7 +123,7 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
 
     if train.labels is None or test.labels is None:
         raise DataError(
-            "{train} has no labels to probe for",
+            "{train} has no labels, so no probe can be trained on it",
             id="tune.no-labels",
             hint="put each class in a folder of its own",
             train=train.source,
@@ -129,14 +131,19 @@ def probe_accuracy(model: Autoencoder, train: ImageSet, test: ImageSet) -> float
     some = sample_evenly(train, PROBE_IMAGES)
     assert some.labels is not None
     if len(np.unique(some.labels)) < 2:
-        raise DataError("{train} has only one class to probe for", id="tune.one-class", train=train.source)
-    codes, others = (encode_set(model, part) for part in (some, test))
+        raise DataError(
+            "{train} has only one class: a probe needs at least two",
+            id="tune.one-class",
+            hint="put each class in a folder of its own",
+            train=train.source,
+        )
+    codes, test_codes = (encode_set(model, part) for part in (some, test))
     mean, spread = codes.mean(0), codes.std(0)
     spread[spread < 1e-9] = 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged after 300 steps is close enough to compare trials
         fitted = LogisticRegression(max_iter=300).fit((codes - mean) / spread, some.labels)
-    return float(fitted.score((others - mean) / spread, test.labels))
+    return float(fitted.score((test_codes - mean) / spread, test.labels))
 
 
 def format_scores(values: Sequence[float]) -> str:

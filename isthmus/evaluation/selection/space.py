@@ -1,4 +1,4 @@
-"""What is tried: settings with the values or ranges they may take, as a grid or at random."""
+"""The search space: settings with the values or ranges they may take, as a grid or at random."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def parse_axis(text: str) -> Axis:
         ) from None
     if not (math.isfinite(ends[0]) and ends[0] < ends[1] < math.inf):
         raise UsageError(
-            "{text}: a range runs from a smaller number to a larger one", id="tune.range-order", text=text
+            "{text}: the first number of a range must be the smaller one", id="tune.range-order", text=text
         )
     is_whole = all(part.strip().lstrip("-").isdigit() for part in (low, high))
     return Axis(key.strip(), (), *ends, is_whole)
@@ -88,7 +88,7 @@ def iter_grid(axes: Sequence[Axis]) -> Iterator[Point]:
     for axis in axes:
         if not axis.values:
             raise UsageError(
-                "{key} is a range: a grid needs values",
+                "{key} is a range, but a grid search needs a list of values",
                 id="tune.range-in-grid",
                 hint=Hint.add(search="random", trials=20),
                 key=axis.key,
@@ -111,13 +111,13 @@ def iter_random(axes: Sequence[Axis], count: int, seed: int) -> Iterator[Point]:
 
 
 def apply_point(recipe: Recipe, point: Point) -> Recipe:
-    """The recipe at a point; `check_axes` says beforehand whether its keys are known."""
+    """The recipe at a point; `check_axes` checks beforehand whether its keys are known."""
     return recipe.with_settings([f"{key}={value}" for key, value in point.items()])
 
 
 def check_axes(recipe: Recipe, axes: Sequence[Axis]) -> None:
     """Raises:
-    UsageError: no axis, one twice, or a key or value that the recipe does not know.
+    UsageError: no axis, one twice, or a key or value that the recipe does not have.
     """
     if not axes:
         raise UsageError(

@@ -1,6 +1,6 @@
-"""What has been tried, in a file of JSON lines: a search that was interrupted goes on from it.
+"""The finished trials in a file of JSON lines, from which an interrupted search continues.
 
-The first line says what is searched; each further line is one trial, finished or not.
+The first line describes the search; each further line is one trial, finished or not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isthmus.atomic import write_text
-from isthmus.errors import DataError, MissingExtraError, UsageError
+from isthmus.errors import DataError, Hint, MissingExtraError, UsageError
 from isthmus.evaluation.selection.objectives import is_maximised
 from isthmus.evaluation.selection.space import Axis, Point
 from isthmus.input_files import parse_json, read_text
@@ -67,7 +67,7 @@ class Log:
 
 
 def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, force: bool) -> Log:
-    """The log at `path`, with what it holds unless `force` is on.
+    """The log at `path`, with its trials unless `force` is on.
 
     Raises:
         UsageError: it is of another search. DataError: it is no such log.
@@ -81,16 +81,16 @@ def open_log(path: str | os.PathLike[str] | None, about: dict[str, Any], *, forc
         if not isinstance(earlier, dict):
             raise TypeError("its first line describes no search")
     except (OSError, ValueError, TypeError, IndexError) as error:
-        why = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            "{path} is not the log of a search ({reason})", id="tune.not-a-log", path=path, reason=why
+            "{path} is not the log of a search ({reason})", id="tune.not-a-log", path=path, reason=reason
         ) from None
     differing = sorted(key for key in {*about, *earlier} if about.get(key) != earlier.get(key))
     if differing:
         raise UsageError(
-            "{path} is of another search: {names} differ",
+            "{path} is the log of another search: {names} differ",
             id="tune.other-search",
-            hint="give another log, or begin it anew with force",
+            hint=Hint("give another log", options=(("force", True),)),
             path=path,
             names=", ".join(differing),
         )
@@ -140,17 +140,17 @@ def propose_with_optuna(
     for trial in earlier:
         _add_trial(optuna, study, trial, distributions, names)
     waiting = [trial.point for trial in log.trials if not trial.finished]
-    asked: dict[str, Any] = {}
+    proposal: dict[str, Any] = {}
 
     def points() -> Iterator[Point]:
         yield from [trial.point for trial in earlier]
         yield from waiting
         while len(log.trials) < count:
-            asked["trial"] = trial_asked = study.ask(distributions)
+            proposal["trial"] = trial_asked = study.ask(distributions)
             yield {axis.key: _text(axis, trial_asked.params[axis.key]) for axis in axes}
 
     def report(trial: Trial) -> None:
-        waiting_trial = asked.pop("trial", None)
+        waiting_trial = proposal.pop("trial", None)
         if waiting_trial is None:
             if trial not in earlier:
                 _add_trial(optuna, study, trial, distributions, names)
@@ -163,7 +163,7 @@ def propose_with_optuna(
             study.tell(waiting_trial, state=state)
 
     def should_stop(trial: Trial) -> bool:
-        waiting_trial = asked.get("trial")
+        waiting_trial = proposal.get("trial")
         if waiting_trial is None or len(names) > 1 or trial.folds == 0:
             return False
         waiting_trial.report(statistics.fmean(trial.scores[names[0]]), trial.folds - 1)

@@ -133,7 +133,7 @@ class KLSparse(Bottleneck):
 
     def private_refusal(self) -> Refusal | None:
         return Refusal(
-            Message("kl-sparse judges the mean over a batch", id="private.kl-sparse"), "bottleneck=l1"
+            Message("kl-sparse uses the mean over a batch", id="private.kl-sparse"), "bottleneck=l1"
         )
 
 
@@ -188,7 +188,8 @@ class L0(Bottleneck):
         if self.active is None:
             return super().private_refusal()
         why = Message(
-            "bottleneck.active is reached by counting active units over the images", id="private.active-units"
+            "bottleneck.active is reached by counting the active units of all images",
+            id="private.active-units",
         )
         return Refusal(why, "bottleneck.active=auto")
 
@@ -252,7 +253,7 @@ class Gaussian(Bottleneck):
         if self.free_bits == 0:
             return super().private_refusal()
         return Refusal(
-            Message("free bits are granted by the mean over a batch", id="private.free-bits"),
+            Message("free bits are computed from the mean over a batch", id="private.free-bits"),
             "bottleneck.free_bits=0",
         )
 
@@ -303,6 +304,6 @@ class Entropy(Bottleneck):
 
     def private_refusal(self) -> Refusal | None:
         return Refusal(
-            Message("a codec's tables are counted on the training images", id="private.codec"),
+            Message("a codec's tables are counted from the training images", id="private.codec"),
             "bottleneck=plain",
         )

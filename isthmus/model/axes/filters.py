@@ -43,7 +43,7 @@ class Filters(Backbone):
         return PatchRequest(self.side, min(max(count, _PATCHES[0]), _PATCHES[1]))
 
     def private_refusal(self) -> Refusal | None:
-        why = Message("filters are started, and read out, by statistics of the images", id="private.filters")
+        why = Message("its filters are initialised from statistics of the images", id="private.filters")
         return Refusal(why, "backbone=conv")
 
     def refusal(self, geometry: Geometry) -> str | None:

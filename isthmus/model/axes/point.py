@@ -69,7 +69,7 @@ class Point(Settings):
             return None
         return Refusal(
             Message(
-                "{axis} '{kind}' does not state that all it learns passes through the noise",
+                "{axis} '{kind}' does not declare that all it learns passes through the noise",
                 id="private.unstated",
                 axis=self.axis,
                 kind=self.kind,

@@ -57,11 +57,11 @@ def main() -> None:
         preview = 32 if name == "tagged" else None
         data = encode_picture_at(image, codec, quality, tile=tile, preview=preview).data
         (HERE / f"{name}.isth").write_bytes(data)
-        found = container.read_container(data)
-        grid = Grid.of(found.header, codec.stride)
-        for number, symbols in enumerate(decode_tile_symbols(found, codec, grid, range(grid.count))):
+        contents = container.read_container(data)
+        grid = Grid.of(contents.header, codec.stride)
+        for number, symbols in enumerate(decode_tile_symbols(contents, codec, grid, range(grid.count))):
             expected[f"{name}/symbols/{number}"] = raise_if_damaged(symbols).astype(np.int16)
-        expected[f"{name}/picture"] = decode_picture(found, codec).picture.array()
+        expected[f"{name}/picture"] = decode_picture(contents, codec).picture.array()
     np.savez_compressed(HERE / "expected.npz", **expected)
 
 
