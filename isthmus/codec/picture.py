@@ -13,13 +13,14 @@ import numpy.typing as npt
 from isthmus.codec.container import MAX_PIXELS
 from isthmus.errors import DataError
 from isthmus.images.conform import to_dtype
+from isthmus.images.content import content_of, is_encoded
 from isthmus.images.flat_rows import suggest_tensor_axes
 from isthmus.images.formats import decode, decode_pillow, probe
 from isthmus.images.metadata import WORDS, Metadata, metadata_of, read_metadata
 from isthmus.images.opening import Content, ImageFileError
 from isthmus.images.reading import names_set, read_image
 from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
-from isthmus.images.sources import content_of, is_encoded, is_pillow, is_tensor
+from isthmus.images.sources import is_pillow, is_tensor
 from isthmus.images.store import ImageSet
 from isthmus.input_files import is_folder
 

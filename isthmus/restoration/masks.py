@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.content import hold_content
 from isthmus.images.reading import names_set, read_image
-from isthmus.images.sources import decode_source, hold_content, is_jpeg, jpeg_chroma_steps
+from isthmus.images.sources import decode_source, is_jpeg, jpeg_chroma_steps
 
 Mask = npt.NDArray[np.bool_]
 JPEG_LEVEL = 64  # of 255: what JPEG leaves around strokes on black stays below

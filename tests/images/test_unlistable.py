@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from isthmus.errors import BusyError, DataError
-from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
 from isthmus.images.runs import ReadOptions
 from isthmus.locks import exclusive
 
 from .files import photo, save
+from .folders import read_folder
 
 
 @pytest.fixture
