@@ -349,7 +349,7 @@ class ImageLookup:
         """
         from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.inference import read_for, read_targets_for
+        from isthmus.model.inference import read_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
@@ -358,6 +358,6 @@ class ImageLookup:
         else:
             again = read_for(self._model, self._data, range=self._range)
             if self._target is not None:
-                again = pair_sets(again, read_targets_for(self._model, self._target, range=self._range))
+                again = pair_sets(again, read_for(self._model, self._target, range=self._range, targets=True))
         places = {name: row for row, name in enumerate(again.names)}
         return again.subset([places[self._names[row]] for row in rows])
