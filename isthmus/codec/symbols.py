@@ -58,7 +58,7 @@ def _encode(tiles: Sequence[Ints], band: Band, choice: SymbolChoice | None) -> l
     nearest = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])
     latents = None if choice is None else at.columns(choice.latents)
     writers = [Writer() for _ in tiles]
-    flags = [tile.any((1, 2)) for tile in tiles]
+    flags = [np.asarray(tile.any((1, 2))) for tile in tiles]
     active = np.stack([code_active_channels(w, band, on) for w, on in zip(writers, flags, strict=True)])
 
     def take(channel: int, half: int, model: SymbolModel) -> Ints:
