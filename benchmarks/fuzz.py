@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from isthmus.codec import container, picture
+from isthmus.codec import container, transparency
 from isthmus.codec.container import CHUNK_BYTES, HEADER_BYTES
 from isthmus.codec.decoding import check_model, decode_picture, decode_tile_symbols, raise_if_damaged
 from isthmus.codec.grid import Grid
@@ -145,7 +145,7 @@ def parse(data: bytes, codec: Codec, dice: random.Random) -> None:
         raise_if_damaged(symbols)
     for tag, number in some:
         if tag == container.ALPHA:
-            picture.decode_plane(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
+            transparency.decode_plane(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
 
 
 def decode(data: bytes, codec: Codec, dice: random.Random) -> None:

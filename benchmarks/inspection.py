@@ -38,7 +38,8 @@ from isthmus.features.anomalies import score
 from isthmus.features.anomaly_kinds import Kind
 from isthmus.features.detector_choice import NormalRows, choose_parts, fit_to_pictures, make_plan
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.picture_scores import Part, Pictures
+from isthmus.features.picture_maps import Part
+from isthmus.features.pictures import Pictures
 from isthmus.features.position_statistics import PositionStatistics
 from isthmus.features.readout import read_extractor
 from isthmus.features.segmentation import segmentation_map

@@ -27,7 +27,7 @@ from isthmus.model.backbones.linear_path import silence
 from isthmus.model.loading import load
 from isthmus.model.recipes import recipe
 from isthmus.model.trace import Trace
-from isthmus.restoration.pieces import ORIENTATIONS, rotate, rotate_back
+from isthmus.restoration.network_pass import ORIENTATIONS, rotate, rotate_back
 
 NETWORK = ("objective.image=psnr",)
 CLEAN_SHARE = 0.2  # of the clean image in the target, beside a teacher

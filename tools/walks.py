@@ -17,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+os.environ["ISTHMUS_THREADS"] = "1"  # what runs in other threads would not be seen
+
 import numpy as np
 import torch
 from PIL import Image

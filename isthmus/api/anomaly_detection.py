@@ -163,7 +163,8 @@ def _score(
     from isthmus.features.anomalies import map_with
     from isthmus.features.marked_regions import find_boxes, mark_pixels
     from isthmus.features.picture_looks import MAX_COMPARED, find_near_copies, list_differences, measure_look
-    from isthmus.features.picture_scores import count_tiles, enlarge_map
+    from isthmus.features.picture_maps import enlarge_map
+    from isthmus.features.pictures import count_tiles
     from isthmus.features.power_rows import power_from_facts
 
     detector, stop = scorer.detector, Interruption()

@@ -192,7 +192,7 @@ class AnomalyResult(PictureResult):
         from isthmus.features.units import show_map
         from isthmus.threads import limited
 
-        picture = self._source.read(row)
+        picture = self._source[row]
         with limited():
             scorer = self._scorer
             picture_map = next(map_with(scorer.model, scorer.extractor, scorer.detector, [picture]))

@@ -112,7 +112,7 @@ def denoise(
         >>> isthmus.denoise(noisy, sigma=25).shape
         (32, 32)
     """
-    from isthmus.images.sources import hold_content
+    from isthmus.images.content import hold_content
     from isthmus.restoration.denoising import denoise_image
 
     _check_jpeg(jpeg, sigma, model)

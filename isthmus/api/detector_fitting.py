@@ -12,7 +12,7 @@ from isthmus.api.anomaly_result import Scorer
 from isthmus.api.attachments import store_attachments
 from isthmus.api.inputs import DataLike, ModelLike, PathLike, Range, refuse_unused
 from isthmus.api.normal_pictures import NormalPictures, resolve_normal_pictures
-from isthmus.api.picture_source import PictureSource, ReadablePictures
+from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind, resolve_extractor
 from isthmus.log import SkippedInput, log_note, log_skipped
 from isthmus.progress import Progress, Task, start_task
@@ -113,14 +113,14 @@ def _fit(
     from isthmus.features.anomalies import MIN_NORMAL_IMAGES, check_enough
     from isthmus.features.detector_choice import NormalRows, choose_parts, fit_to_pictures
     from isthmus.features.picture_looks import looks_to_facts
-    from isthmus.features.picture_scores import Part
+    from isthmus.features.picture_maps import Part
 
     sizes = [(look.height, look.width) for look in normal.looks]
     candidates = list_candidates(model, extractor.reading.size, sizes, score, tiles)
     check_enough(
         len(normal.source), 3 if any(candidate.tiles for candidate in candidates) else MIN_NORMAL_IMAGES
     )
-    rows = NormalRows(model, extractor, ReadablePictures(normal.source), normal.trained_on)
+    rows = NormalRows(model, extractor, normal.source, normal.trained_on)
     if len(candidates) > 1:
         parts, table = choose_parts(
             rows,
@@ -197,7 +197,7 @@ def _resolve_extractor(model: Autoencoder, normal: PictureSource) -> FeatureExtr
     import numpy as np
 
     from isthmus.api.reference import fit_extractor_to_data
-    from isthmus.features.picture_scores import to_unit
+    from isthmus.features.pictures import to_unit
     from isthmus.features.readout import read_extractor
     from isthmus.images.conform import fit
     from isthmus.images.store import ImageSet
@@ -207,7 +207,7 @@ def _resolve_extractor(model: Autoencoder, normal: PictureSource) -> FeatureExtr
     if stored is not None:
         return stored
     rows = even_rows(len(normal), MAX_EXTRACTOR_IMAGES)
-    pixels = np.stack([fit(to_unit(normal.read(int(row)).pixels), model.size) for row in rows])
+    pixels = np.stack([fit(to_unit(normal[int(row)].pixels), model.size) for row in rows])
     names = tuple(map(str, builtins.range(len(pixels))))
     return fit_extractor_to_data(model, ImageSet(pixels, names, source=normal.source))
 

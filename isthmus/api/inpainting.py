@@ -111,7 +111,7 @@ def inpaint(
         >>> isthmus.inpaint(image, mask).shape
         (32, 32, 3)
     """
-    from isthmus.images.sources import hold_content
+    from isthmus.images.content import hold_content
     from isthmus.restoration.inpainting import inpaint_image
 
     image = hold_content(image)

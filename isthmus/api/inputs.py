@@ -351,7 +351,7 @@ class ImageLookup:
         """
         from isthmus.images.pairs import pair_sets
         from isthmus.images.reading import read
-        from isthmus.model.inference import read_for, read_targets_for
+        from isthmus.model.inference import read_for
 
         if self._held is not None:
             return self._held.subset(list(rows))
@@ -360,6 +360,7 @@ class ImageLookup:
         else:
             images = read_for(self._model, self._data, range=self._range)
             if self._target is not None:
-                images = pair_sets(images, read_targets_for(self._model, self._target, range=self._range))
+                targets = read_for(self._model, self._target, range=self._range, targets=True)
+                images = pair_sets(images, targets)
         places = {name: row for row, name in enumerate(images.names)}
         return images.subset([places[self._names[row]] for row in rows])

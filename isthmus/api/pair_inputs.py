@@ -60,7 +60,7 @@ def open_model_and_pairs(
     """
     from isthmus.images.pairs import pair_sets
     from isthmus.images.subsets import sample_evenly
-    from isthmus.model.inference import read_for, read_targets_for
+    from isthmus.model.inference import read_for
 
     network = load_model(model)
     paired = network.recipe.corruption.is_paired
@@ -81,7 +81,9 @@ def open_model_and_pairs(
     check_is_data(data)
     check_is_data(target)
     check_count("limit", limit)
-    pairs = pair_sets(read_for(network, data, range=range), read_targets_for(network, target, range=range))
+    pairs = pair_sets(
+        read_for(network, data, range=range), read_for(network, target, range=range, targets=True)
+    )
     report_reading(pairs)
     return network, sample_evenly(pairs, limit)
 

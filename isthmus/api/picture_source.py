@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.picture_scores import Picture
+    from isthmus.features.pictures import Picture
     from isthmus.images.listing import ImageFile
     from isthmus.images.store import ImageSet
     from isthmus.model.autoencoder import Autoencoder
@@ -29,8 +29,8 @@ CHUNK_BYTES = 2**26  # of pixels that are held at once
 _NOT_SKIPPED = ("model.channels",)  # errors that concern the model and not one file
 
 
-@dataclass
-class PictureSource:
+@dataclass(eq=False)
+class PictureSource(Sequence[Any]):
     """Pictures of a set that is in memory, or of files that are read one at a time.
 
     Attributes:
@@ -66,13 +66,13 @@ class PictureSource:
         """The set, where its pictures are not read one at a time."""
         return self._images
 
-    def read(self, row: int) -> Picture:
-        """One picture.
+    def __getitem__(self, row: Any) -> Any:
+        """One picture, read now.
 
         Raises:
             DataError: the file is damaged or no longer there.
         """
-        from isthmus.features.picture_scores import Picture
+        from isthmus.features.pictures import Picture
         from isthmus.model.inference import read_for
 
         if self._images is not None:
@@ -127,7 +127,7 @@ class PictureSource:
         last: DataError | None = None
         for row in range(len(self)):
             try:
-                picture = self.read(row)
+                picture = self[row]
             except DataError as error:
                 if self._images is not None or error.id in _NOT_SKIPPED:
                     raise
@@ -146,21 +146,6 @@ class PictureSource:
             yield rows, pictures
         if not readable and last is not None and not may_be_none:
             raise last
-
-
-class ReadablePictures(Sequence[Any]):
-    """The pictures of a source as a sequence, read on request."""
-
-    def __init__(self, source: PictureSource) -> None:
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._source.read(int(index))
 
 
 class IgnoredRegions:
@@ -264,7 +249,7 @@ def _read_mask(path: Path) -> npt.NDArray[np.bool_]:
     Raises:
         DataError: it cannot be read.
     """
-    from isthmus.features.picture_scores import to_unit
+    from isthmus.features.pictures import to_unit
     from isthmus.images.reading import read_image
 
     found: npt.NDArray[np.bool_] = to_unit(read_image(path, channels=1))[..., 0] >= 0.5

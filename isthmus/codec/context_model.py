@@ -1,115 +1,34 @@
-"""Where the steps of tiles are while their symbols are coded: in columns, and on a canvas with borders."""
+"""The walk over symbols in the order of coding, each in the context of those before it.
+
+Encoder and decoder go the same walk, so that they cannot disagree. Channels go in their order, each in two
+halves of a checkerboard. A symbol's mean and scale are linear in what is known: the channels before it in a
+3×3 neighbourhood, and for the second half the channel's own four neighbours (the two-pass checkerboard of He
+et al. 2021, "Checkerboard context model for efficient learned image compression", with integer weights in
+place of their networks). The scale is then corrected by the ratio of observed to expected absolute residual
+over the channels already coded at that place. All sums are of integers, and exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeVar
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.codec.coder import Floats, Ints
-from isthmus.codec.tables import CROSS, TAPS, Band
+from isthmus.codec.symbol_model import SymbolModel
+from isthmus.codec.tables import MAX_SYMBOL, MEAN_UNIT, RATIO_PRIOR, RATIO_UNIT, TAPS, Band, Integers
+from isthmus.codec.tile_layout import Halves, TileLayout
+from isthmus.threads import one_blas_thread
 
-Where = npt.NDArray[np.intp]
-_Sample = TypeVar("_Sample", bound=np.generic)
+_MAX_MEAN = MAX_SYMBOL * MEAN_UNIT
 
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class TileLayout:
-    """Columns are the steps of all tiles in the order of coding: the first halves of their checkerboards (row
-    + column even), tile by tile and row by row, then the second. On the canvas tiles lie below one another,
-    each with a border of one step around it that is shared with the next; places there are flat.
-
-    Attributes:
-        sizes: of the tiles.
-        halves: the columns of each half.
-        parts: by half and tile, which columns of that half are the tile's.
-        order: by half and tile, where the tile's steps are in the tile, flat.
-        padded: size of the canvas.
-        inner: (columns,) each on the canvas.
-        around: (9, columns) their neighbourhoods there.
-        cross: (4, columns of the second half) up, left, right and down of each.
-        odd: (columns of the second half,) each on the canvas without its outer border.
-    """
-
-    sizes: tuple[Size, ...]
-    halves: tuple[slice, slice]
-    parts: tuple[tuple[slice, ...], tuple[slice, ...]]
-    order: tuple[tuple[Where, ...], tuple[Where, ...]]
-    padded: Size
-    inner: Where
-    around: Where
-    cross: Where
-    odd: Where
-
-    @property
-    def count(self) -> int:
-        return len(self.inner)
-
-    def columns(self, tiles: Sequence[npt.NDArray[_Sample]]) -> npt.NDArray[_Sample]:
-        """Symbols of tiles (C, h, w) → (C, columns)."""
-        flat = [tile.reshape(len(tile), -1) for tile in tiles]
-        return np.concatenate(
-            [tile[:, steps] for half in self.order for tile, steps in zip(flat, half, strict=True)], axis=1
-        )
-
-    def tiles(self, columns: Ints) -> list[Ints]:
-        """The inverse of `columns`."""
-        tiles = []
-        for tile, size in enumerate(self.sizes):
-            flat = np.empty((len(columns), size[0] * size[1]), np.int32)
-            for half in range(2):
-                flat[:, self.order[half][tile]] = columns[:, self.halves[half]][:, self.parts[half][tile]]
-            tiles.append(flat.reshape(-1, *size))
-        return tiles
-
-
-@lru_cache(maxsize=8)
-def build_tile_layout(sizes: tuple[Size, ...]) -> TileLayout:
-    """The places of tiles of these sizes."""
-    width = max(w for _, w in sizes) + 2
-    tops = np.cumsum([1] + [h + 1 for h, _ in sizes])
-    order: tuple[list[Where], list[Where]] = ([], [])
-    inner: tuple[list[Where], list[Where]] = ([], [])
-    for (h, w), top in zip(sizes, tops[:-1], strict=True):
-        rows, columns = np.divmod(np.arange(h * w), w)
-        for half in range(2):
-            mine = np.flatnonzero((rows + columns) % 2 == half)
-            order[half].append(mine)
-            inner[half].append((top + rows[mine]) * width + columns[mine] + 1)
-    both = np.concatenate(inner[0] + inner[1])
-    first = sum(len(steps) for steps in order[0])
-    down, right = np.divmod(np.arange(TAPS), 3)
-    around = both + ((down - 1) * width + right - 1)[:, None]
-    row, column = np.divmod(both[first:], width)
-    return TileLayout(
-        sizes,
-        (slice(0, first), slice(first, len(both))),
-        (_parts(order[0]), _parts(order[1])),
-        (tuple(order[0]), tuple(order[1])),
-        (int(tops[-1]), width),
-        both,
-        around,
-        around[list(CROSS), first:],
-        (row - 1) * (width - 2) + column - 1,
-    )
-
-
-def _parts(steps: list[Where]) -> tuple[slice, ...]:
-    ends = np.cumsum([len(positions) for positions in steps]).tolist()
-    return tuple(slice(end - len(positions), end) for positions, end in zip(steps, ends, strict=True))
-
+# The symbols (n,) of a channel in one half of all tiles, from what is likely there.
+Take = Callable[[int, int, SymbolModel], Ints]
 
 CHANNELS_PER_PRODUCT = 16  # channels whose contexts from all earlier ones are one matrix product
 
 EXACT_LIMIT = 2**24  # of integers in single precision
-
-Halves = tuple[slice, slice]
 
 
 class ContextSums:
@@ -167,3 +86,59 @@ class ContextSums:
             w.astype(np.float64) @ v.astype(np.float64) for w, v in zip(weights, values, strict=True)
         )
         return mean, scale
+
+
+def walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], take: Take) -> Ints:
+    """The symbols (C, n) that `take` gives, asked in the order of coding, each in its context.
+
+    Args:
+        at: the places of all tiles, in n columns.
+        active: (tiles, C): which channels to ask for; the others are zero and count nothing. `take` may
+            silence a tile from then on.
+    """
+    with one_blas_thread:
+        return _walk_contexts(band, at, active, take)
+
+
+def _walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], take: Take) -> Ints:
+    symbols = np.zeros((band.channels, at.count), np.int32)
+    channels = np.flatnonzero(active.any(0))
+    sums = ContextSums(band, channels, at.halves)
+    padded = np.zeros(at.padded)
+    flat = padded.reshape(-1)
+    # Found and expected, of the channels so far, eased; and of this one, with a border of zeros.
+    residual_sums = np.full((2, at.count), RATIO_PRIOR, np.int64)
+    own_residuals = np.zeros((2, *at.padded), np.int64)
+    flat_residuals = own_residuals.reshape(2, -1)
+    for index, channel in enumerate(channels):
+        mean, scale = sums.predict(index)
+        for half, part in enumerate(at.halves):
+            inner = at.inner[part]
+            half_mean, half_scale, ratio_sums = mean[part], scale[part], residual_sums[:, part]
+            if half:
+                own = flat.take(at.cross)
+                half_mean += band.own_rows[0, channel] @ own
+                half_scale += band.own_rows[1, channel] @ np.abs(own, out=own)
+                ratio_sums = ratio_sums + _sum_neighbours(own_residuals).take(at.odd, axis=1)
+            level = band.thresholds_float.searchsorted(half_scale, side="right")
+            ratio = ratio_sums[0] * RATIO_UNIT // ratio_sums[1]
+            bins = band.bins_by_level.take(level + band.ratios_wide.searchsorted(ratio, side="right"))
+            rounded_mean = np.minimum(np.maximum(half_mean, -_MAX_MEAN), _MAX_MEAN).astype(np.int64)
+            values = take(int(channel), half, SymbolModel(band, rounded_mean, bins))
+            residual, expected = np.abs(values * MEAN_UNIT - rounded_mean), band.spread_wide.take(level)
+            for mine, is_active in zip(at.parts[half], active[:, channel].tolist(), strict=True):
+                if not is_active:
+                    residual[mine] = expected[mine] = 0
+            symbols[channel, part] = flat[inner] = values
+            flat_residuals[0, inner], flat_residuals[1, inner] = residual, expected
+        residual_sums += flat_residuals.take(at.inner, axis=1)
+        sums.update(index, flat, at.around)
+    return symbols
+
+
+def _sum_neighbours(padded: Integers) -> Integers:
+    """(2, h + 2, w + 2) → (2, h·w): up, left, right and down of each step added."""
+    rows = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]
+    rows += padded[:, 1:-1, :-2]
+    rows += padded[:, 1:-1, 2:]
+    return rows.reshape(2, -1)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from isthmus.codec.contexts import MIN_SCALE, SCALE_UNIT, Contexts
-from isthmus.codec.symbol_model import mean_classes
 from isthmus.codec.tables import (
     CLASSES,
     ENTRIES,
@@ -26,6 +25,7 @@ from isthmus.codec.tables import (
     RATIO_STEPS,
     RATIO_UNIT,
     Integers,
+    mean_classes,
 )
 
 BINS = 44

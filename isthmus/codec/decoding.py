@@ -13,10 +13,11 @@ from isthmus.codec.coder import Ints
 from isthmus.codec.container import CompressedFileError, Container, Damage
 from isthmus.codec.encoding import TILE_HEAD, checksum
 from isthmus.codec.grid import Grid, Rectangle
-from isthmus.codec.picture import Picture, decode_plane
+from isthmus.codec.picture import Picture
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import TILES_PER_BATCH, decode_tiles
 from isthmus.codec.transform import synthesise_blocks
+from isthmus.codec.transparency import decode_plane
 from isthmus.errors import Hint, UsageError
 from isthmus.threads import batched
 

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from isthmus.codec import container, refinement, transform
+from isthmus.codec import container, refinement
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import Grid, Rectangle, tile_side
-from isthmus.codec.picture import Picture, encode_plane
+from isthmus.codec.picture import Picture
+from isthmus.codec.quantisation import SymbolChoice, error_costs, from_steps, quantise, to_steps
 from isthmus.codec.ready import Codec
 from isthmus.codec.symbols import TILES_PER_BATCH, encode_latents, encode_symbols, encode_tiles
-from isthmus.codec.transform import analyse_blocks
+from isthmus.codec.transform import analyse_blocks, synthesise
+from isthmus.codec.transparency import encode_plane
 from isthmus.errors import CapabilityError
 from isthmus.messages import Message
 from isthmus.threads import batched, overlapped
@@ -133,12 +135,12 @@ def refine_tile(
     model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
     worth = refinement.bits_per_error(model, quality / 100)
     levels = (image[0] * 255).round().permute(1, 2, 0).cpu().numpy()
-    around = transform.quantise(model, latents, quality / 100)
+    around = quantise(model, latents, quality / 100)
 
     def cost(own: Ints) -> float:
         symbols = around.copy()
         symbols[:, *inside.slices] = own
-        painted = transform.synthesise(model, symbols, quality / 100, (image.shape[-2], image.shape[-1]))
+        painted = synthesise(model, symbols, quality / 100, (image.shape[-2], image.shape[-1]))
         error = float(np.square(painted - levels, dtype=np.float64).sum()) / 255**2
         return 8 * len(encode_symbols(own, band)) + worth * error
 
@@ -146,8 +148,8 @@ def refine_tile(
     candidates = []
     for values in (latents[:, *inside.slices], refined[:, *inside.slices]):
         candidates += [own for own, _ in _encode_latents([values], codec, quality)]
-        candidates.append(transform.quantise(model, values, quality / 100))
-    return transform.from_steps(model, min(candidates, key=cost), quality / 100)
+        candidates.append(quantise(model, values, quality / 100))
+    return from_steps(model, min(candidates, key=cost), quality / 100)
 
 
 def encode_payloads(
@@ -170,11 +172,10 @@ def _encode_latents(
 ) -> list[tuple[Ints, bytes]]:
     model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
     if chosen:
-        symbols = [transform.quantise(model, values, quality / 100) for values in latents]
+        symbols = [quantise(model, values, quality / 100) for values in latents]
         return list(zip(symbols, encode_tiles(symbols, band), strict=True))
-    steps = [transform.to_steps(model, values, quality / 100) for values in latents]
-    costs = refinement.error_costs(model, quality / 100)
-    return encode_latents(steps, band, costs)
+    steps = [to_steps(model, values, quality / 100) for values in latents]
+    return encode_latents(SymbolChoice(steps, error_costs(model, quality / 100)), band)
 
 
 def checksum(symbols: Ints) -> int:

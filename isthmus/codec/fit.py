@@ -23,6 +23,7 @@ from isthmus.codec.contexts import Contexts, has_learned_contexts, init_contexts
 from isthmus.codec.counts import build_scale_bins, count_symbols
 from isthmus.codec.grid import TILE_SIDE_PX
 from isthmus.codec.picture import read_picture
+from isthmus.codec.quantisation import quantise
 from isthmus.codec.stored import ATTACHMENT, to_attachment
 from isthmus.codec.symbols import encode_symbols
 from isthmus.codec.tables import Band, Tables
@@ -92,7 +93,7 @@ def fit_tables(
     for number, quality in enumerate(qualities):
         if listener is not None:
             listener(number, len(qualities))
-        tiles = [transform.quantise(model, values, quality) for values in latents]
+        tiles = [quantise(model, values, quality) for values in latents]
         if contexts is None or learned:  # what was learned at a quality is nearer than the band before
             contexts = init_contexts(model, quality)
         else:
@@ -100,7 +101,7 @@ def fit_tables(
         step = min(steps_next if number else steps, most)
         bands.append(fit_band(tiles, contexts, steps=step, rate=rate, seed=seed))
     middle = len(bands) // 2
-    sample = transform.quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
+    sample = quantise(model, latents[0], qualities[middle])[:, :_PROOF_SIDE, :_PROOF_SIDE]
     sample = np.ascontiguousarray(sample)
     tables = Tables(
         bands=tuple(bands),

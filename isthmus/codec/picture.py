@@ -1,67 +1,28 @@
-"""Transparency without loss: one plane of 8 bits per tile, filtered by rows and deflated (RFC 1950).
-
-The filter is PNG's "Up" (ISO/IEC 15948, 9.2): each value minus the one above it, modulo 256.
-"""
+"""An image in any form that callers give -> upright pixels of 8 bits, transparency and metadata."""
 
 from __future__ import annotations
 
 import os
-import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.codec.container import MAX_PIXELS, CompressedFileError
+from isthmus.codec.container import MAX_PIXELS
 from isthmus.errors import DataError
 from isthmus.images.conform import to_dtype
+from isthmus.images.content import content_of, is_encoded
 from isthmus.images.flat_rows import suggest_tensor_axes
 from isthmus.images.formats import decode, decode_pillow, probe
-from isthmus.images.metadata import WORDS, metadata_of, read_metadata
+from isthmus.images.metadata import WORDS, Metadata, metadata_of, read_metadata
 from isthmus.images.opening import Content, ImageFileError
 from isthmus.images.reading import names_set, read_image
 from isthmus.images.sample_range import Range, UnreadablePixelsError, check_range, to_samples
-from isthmus.images.sources import content_of, is_encoded, is_pillow, is_tensor
+from isthmus.images.sources import is_pillow, is_tensor
 from isthmus.images.store import ImageSet
 from isthmus.input_files import is_folder
-
-_CONSTANT, _DEFLATED = 0, 1
-
-Plane = npt.NDArray[np.uint8]
-
-
-def encode_plane(plane: Plane) -> bytes:
-    """A plane (h, w) as bytes: one value where it is constant, else deflated."""
-    if (plane == plane[0, 0]).all():
-        return bytes((_CONSTANT, int(plane[0, 0])))
-    filtered = plane.copy()
-    filtered[1:] -= plane[:-1]
-    return bytes((_DEFLATED,)) + zlib.compress(filtered.tobytes(), 9)
-
-
-def decode_plane(data: bytes | memoryview, size: tuple[int, int]) -> Plane:
-    """The inverse, for a plane of `size` (h, w). Never inflates more than that.
-
-    Raises:
-        CompressedFileError: not what `encode_plane` gives.
-    """
-    payload = bytes(data)
-    if len(payload) == 2 and payload[0] == _CONSTANT:
-        return np.full(size, payload[1], np.uint8)
-    count = size[0] * size[1]
-    try:
-        inflater = zlib.decompressobj()
-        plain = inflater.decompress(payload[1:], count + 1) if payload[:1] == bytes((_DEFLATED,)) else b""
-    except zlib.error:
-        plain = b""
-    if len(plain) != count or not inflater.eof or inflater.unused_data:
-        raise CompressedFileError(
-            "damaged: its transparency cannot be decoded", id="compressed-file.transparency"
-        )
-    return np.cumsum(np.frombuffer(plain, np.uint8).reshape(size), axis=0, dtype=np.uint8)
-
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -115,21 +76,33 @@ def read_picture(image: Any, *, range: Range | None = None, max_pixels: int = MA
         image = content_of(image)
     elif isinstance(image, (str, os.PathLike)):
         image = os.fspath(image) if names_set(image) and not is_folder(image) else Path(image)
-    if isinstance(image, (Path, Content)):
-        if range is None:
-            return _from_file(image, max_pixels)
-        return _from_array(decode(image, alpha="keep", raw=True, max_pixels=max_pixels), range, max_pixels)
-    if is_pillow(image):
-        array = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
-        converted = _from_array(array, range, max_pixels)
-        extras = metadata_of(image)
-        return replace(converted, exif=extras.exif, icc=extras.icc)
-    if isinstance(image, (str, ImageSet)):
-        return _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
-    return _from_array(image, range, max_pixels)
+    extras, several = Metadata(), False
+    if isinstance(image, (Path, Content)) and range is None:
+        array, extras, several = _from_file(image, max_pixels)
+    elif isinstance(image, (Path, Content)):
+        raw = decode(image, alpha="keep", raw=True, max_pixels=max_pixels)
+        array = _from_array(raw, range, max_pixels)
+    elif is_pillow(image):
+        raw = decode_pillow(image, alpha="keep", raw=range is not None, max_pixels=max_pixels)
+        array, own = _from_array(raw, range, max_pixels), metadata_of(image)
+        extras = Metadata(exif=own.exif, icc=own.icc)
+    elif isinstance(image, (str, ImageSet)):
+        array = _from_array(read_image(image, range=range, max_pixels=max_pixels), None, max_pixels)
+    else:
+        array = _from_array(image, range, max_pixels)
+    transparent = array.shape[2] in (2, 4)
+    lost = (*extras.dropped, *(WORDS[name] for name in WORDS if name in extras.parts() - {"exif", "icc"}))
+    return Picture(
+        array[:, :, :-1] if transparent else array,
+        np.ascontiguousarray(array[:, :, -1]) if transparent else None,
+        extras.icc,
+        extras.exif,
+        several,
+        lost,
+    )
 
 
-def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Picture:
+def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Pixels:
     if is_tensor(image):
         if image.ndim != 4 or len(image) != 1:
             raise DataError(
@@ -168,10 +141,11 @@ def _from_array(image: Any, value_range: Range | None, max_pixels: int) -> Pictu
             id="codec.image-dtype",
             dtype=array.dtype,
         )
-    return _split(to_dtype(samples, np.uint8))
+    return to_dtype(samples, np.uint8)
 
 
-def _from_file(path: Path | Content, max_pixels: int) -> Picture:
+def _from_file(path: Path | Content, max_pixels: int) -> tuple[Pixels, Metadata, bool]:
+    """Pixels and metadata, and whether the file holds further pictures."""
     header = probe(path, max_pixels=max_pixels)
     if header.narrowed or header.dtype != np.uint8:
         raise ImageFileError(
@@ -180,13 +154,4 @@ def _from_file(path: Path | Content, max_pixels: int) -> Picture:
             id="image-file.too-many-bits",
         )
     array = decode(path, alpha="keep", max_pixels=max_pixels)
-    extras = read_metadata(path)
-    split = _split(array)
-    lost = (*extras.dropped, *(WORDS[name] for name in WORDS if name in extras.parts() - {"exif", "icc"}))
-    return Picture(split.pixels, split.alpha, extras.icc, extras.exif, header.several, lost)
-
-
-def _split(array: Pixels) -> Picture:
-    if array.shape[2] in (2, 4):
-        return Picture(array[:, :, :-1], np.ascontiguousarray(array[:, :, -1]))
-    return Picture(array)
+    return array, read_metadata(path), header.several

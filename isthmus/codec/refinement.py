@@ -13,7 +13,6 @@ import math
 import torch
 from torch import Tensor
 
-from isthmus.codec.symbol_choice import ErrorCosts
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import rate_model
 
@@ -21,10 +20,6 @@ MARGIN_STEPS = 2  # steps of the grid around a tile that its refinement sees: wh
 # A squared error counts more than in training: along the curve that one model's qualities draw, a dB costs
 # more bits than λ says, and that curve is what effort is measured against.
 ERROR_WEIGHT_FACTOR = 1.6
-# Bits for a squared error of one step where the decoder has no linear path: trained steps are near to it.
-_DEFAULT_STEP_BITS = 28.0
-_KEPT_SHARE = 0.1  # of the channels, whose symbols are rounded to the nearest
-_NEVER_BITS = 1e6
 _RATE = 0.3
 _MOMENTUM = 0.7
 _CURVATURE = 12.0  # of the error along all latents together, in units of that along one alone
@@ -64,28 +59,6 @@ def bits_per_error(model: Autoencoder, quality: float) -> float:
     """What a squared error of values in [0, 1], summed over an image and its channels, is worth in bits."""
     nats = rate_model(model).error_weight(torch.tensor([float(quality)]))
     return ERROR_WEIGHT_FACTOR * float(nats) / math.log(2)
-
-
-@torch.no_grad()
-def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
-    """What errors of symbols cost at a quality, from what the decoder's linear path paints for a step.
-
-    Channels whose steps paint more than most cost more than in proportion, and the first, which are the low
-    frequencies, stay as they are: later symbols depend on theirs. Measured, not derived.
-    """
-    bottleneck = rate_model(model)
-    asked = torch.tensor([float(quality)])
-    channels = model.recipe.geometry.channels
-    gain = bottleneck.gain(asked, 2).expand(1, channels)[0]
-    painted = model.decoder.linear_energy()
-    if painted is None:
-        bits = torch.full((channels,), _DEFAULT_STEP_BITS)
-    else:
-        bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
-        bits = 2 * bits.square() / bits.median()
-    bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
-    shift = bottleneck.shift().expand(channels)
-    return ErrorCosts(bits.float().cpu().numpy(), shift.float().cpu().numpy())
 
 
 def _step_sizes(

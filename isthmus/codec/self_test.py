@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from isthmus.atomic import write_text
-from isthmus.codec import coder, container, context_model, symbol_model, symbols, tables
+from isthmus.codec import coder, container, context_model, symbol_model, symbols, tables, tile_layout
 from isthmus.codec.container import CompressedFileError
 from isthmus.codec.symbols import decode_symbols, encode_symbols
 from isthmus.codec.tables import Tables
@@ -32,7 +32,7 @@ from isthmus.version import __version__
 RECORD = "codec-self-tests.txt"  # in the cache folder: one hash a line, the newest last
 MAX_RECORDS = 256
 _HASH_LENGTH = 64  # hexadecimal digits of SHA-256
-_TESTED_CODE = (coder, container, context_model, symbol_model, symbols, tables)
+_TESTED_CODE = (coder, container, context_model, symbol_model, symbols, tables, tile_layout)
 
 
 def ensure_self_test(attachment: Attachment, read: Tables) -> None:

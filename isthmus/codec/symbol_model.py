@@ -12,16 +12,15 @@ from isthmus.codec.container import CompressedFileError
 from isthmus.codec.tables import (
     CLASSES,
     ENTRIES,
-    FRACTIONS,
     MAX_DIRECT_RESIDUAL,
     MAX_SYMBOL,
-    MEAN_CLASSES,
+    MEAN_BITS,
     MEAN_UNIT,
     Band,
     Integers,
+    mean_classes,
 )
 
-_MEAN_BITS = MEAN_UNIT.bit_length() - 1
 _LENGTH_BITS = 5
 _LARGEST_LENGTH = 17  # bits of the largest escape: residuals stay below 2¹⁷
 
@@ -34,7 +33,7 @@ class SymbolModel:
     def __init__(self, band: Band, mean: Integers, bins: Where) -> None:
         self.mean = mean
         raised = mean + MEAN_UNIT // 2
-        self.middle = raised >> _MEAN_BITS  # rounds down, also below zero
+        self.middle = raised >> MEAN_BITS  # rounds down, also below zero
         place = raised & (MEAN_UNIT - 1)  # of the mean, from half a step below that integer
         self.mirror = np.where(place < MEAN_UNIT // 2, -1, 1)
         self.shift = band.shifts_wide.take(bins)
@@ -94,11 +93,13 @@ def _classes_by_zone() -> Integers:
     return np.concatenate([mean_classes(np.full(MEAN_UNIT, middle), away) for middle in range(-2, 3)])
 
 
-def mean_classes(middle: Integers, away: Integers) -> Integers:
-    """Which table of its bin a symbol gets, by where its mean lies: 0 to CLASSES − 1."""
-    fraction = np.minimum((np.abs(away) * (2 * FRACTIONS)) >> _MEAN_BITS, FRACTIONS - 1)
-    zone = 2 * np.minimum(np.abs(middle), 2) - (middle * away < 0)
-    return np.asarray(fraction * MEAN_CLASSES + zone, np.int64)
+def code_active_channels(
+    coder: Coder, band: Band, active: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_]:
+    """(C,): the channels that are not zero throughout a tile, coded as one flag each."""
+    silent: Ints | None = None if active is None else np.asarray(~active, np.int32)
+    weights = np.stack([TOTAL - band.silent, band.silent], 1).astype(np.float64) - 1
+    return np.asarray(coder.categorical(weights, silent) == 0)
 
 
 def _code_escapes(coder: Coder, values: npt.NDArray[np.int64] | None, count: int) -> npt.NDArray[np.int64]:

@@ -19,6 +19,7 @@ MAX_SYMBOL = 32767  # of a symbol's magnitude
 TAPS = 9  # the 3×3 neighbourhood, row by row
 CROSS = (1, 3, 5, 7)  # of these, the four that touch the middle: up, left, right, down
 MEAN_UNIT = 1024  # a mean is a sum of weights × symbols / MEAN_UNIT
+MEAN_BITS = MEAN_UNIT.bit_length() - 1
 FRACTIONS = 8  # classes of the distance from a mean to the nearest integer
 MEAN_CLASSES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
 CLASSES = FRACTIONS * MEAN_CLASSES
@@ -198,6 +199,13 @@ def shapes(channels: int, bins: int) -> dict[str, tuple[type[np.integer[Any]], t
         "powers": (np.int32, (256,)),
         "silent": (np.int32, (c,)),
     }
+
+
+def mean_classes(middle: Integers, away: Integers) -> Integers:
+    """Which table of its bin a symbol gets, by where its mean lies: 0 to CLASSES − 1."""
+    fraction = np.minimum((np.abs(away) * (2 * FRACTIONS)) >> MEAN_BITS, FRACTIONS - 1)
+    zone = 2 * np.minimum(np.abs(middle), 2) - (middle * away < 0)
+    return np.asarray(fraction * MEAN_CLASSES + zone, np.int64)
 
 
 def _square(packed: npt.NDArray[np.int16], channels: int) -> npt.NDArray[np.float32]:

@@ -17,13 +17,12 @@ from torch import Tensor
 from isthmus.codec import refinement
 from isthmus.codec.coder import Ints
 from isthmus.codec.grid import BLOCK_SIDE_TILES, Grid, Rectangle
-from isthmus.codec.symbol_choice import round_latents
+from isthmus.codec.quantisation import dequantise, quantise
 from isthmus.errors import CapabilityError, DataError, Hint
 from isthmus.machine import multiplies_bfloat16
 from isthmus.messages import Message
 from isthmus.model import capabilities
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.bottlenecks.entropy import EntropyBottleneck, rate_model
 from isthmus.threads import overlapped
 
 
@@ -120,31 +119,6 @@ def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def to_steps(model: Autoencoder, values: Tensor, quality: float) -> npt.NDArray[np.float32]:
-    """`latents (C, h, w)` in the steps of a quality from 1 to 100: float32.
-
-    Raises:
-        CapabilityError: as `check_codec`.
-        DataError: the quality is out of range.
-    """
-    scaled = values[None] * _bottleneck(model).gain(_quality(quality, values), 4)
-    result: npt.NDArray[np.float32] = scaled[0].float().cpu().numpy()
-    return result
-
-
-@torch.no_grad()
-def from_steps(model: Autoencoder, symbols: Ints, quality: float) -> Tensor:
-    """Latents (C, h, w) that `quantise` makes these symbols of."""
-    steps = torch.from_numpy(symbols).to(next(model.parameters()).device).float()[None]
-    return (steps / _bottleneck(model).gain(_quality(quality, steps), 4))[0]
-
-
-def quantise(model: Autoencoder, values: Tensor, quality: float) -> Ints:
-    """`to_steps`, rounded: int32, at most ±32767."""
-    return round_latents(to_steps(model, values, quality))
-
-
-@torch.no_grad()
 def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tuple[int, int]) -> np.ndarray:
     """The image of `symbols`, int32 `(C, h, w)`, at the quality they were made with.
 
@@ -158,7 +132,7 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
         CapabilityError: as `check_codec`.
         DataError: symbols of another shape than an image of that size has.
     """
-    bottleneck = _bottleneck(model)
+    check_codec(model)
     shape = model.recipe.geometry.shape(size)
     if symbols.shape != shape:
         raise DataError(
@@ -169,28 +143,10 @@ def synthesise(model: Autoencoder, symbols: np.ndarray, quality: float, size: tu
             expected=shape,
             given=symbols.shape,
         )
-    device = next(model.parameters()).device
-    given = torch.from_numpy(np.ascontiguousarray(symbols)).to(device).float()[None]
-    values = bottleneck.values(given, _quality(quality, given))
-    painted = model.decode_batch(values, size)[0]
+    painted = model.decode_batch(dequantise(model, symbols, quality), size)[0]
     levels = (painted * 255).round().to(torch.uint8).permute(1, 2, 0)
     result: np.ndarray = levels.contiguous().cpu().numpy()
     return result
-
-
-def _bottleneck(model: Autoencoder) -> EntropyBottleneck:
-    check_codec(model)
-    return rate_model(model)
-
-
-def _quality(quality: float, like: Tensor) -> Tensor:
-    if not 1 <= quality <= 100:
-        raise DataError(
-            "quality {quality:g} is out of range: it runs from 1 to 100",
-            id="codec.quality-range",
-            quality=quality,
-        )
-    return torch.full((1,), float(quality), device=like.device)
 
 
 BLOCK_BYTES = 450e6  # that a block's pass through the network may take, beside its margin

@@ -15,7 +15,7 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.axes.point import resolve
 from isthmus.model.image_terms import ImageTerm
 from isthmus.model.recipe import Recipe
-from isthmus.model.terms import apply_range
+from isthmus.model.tensors import apply_range
 from isthmus.model.trace import Trace
 
 MAX_ROWS = 20_000

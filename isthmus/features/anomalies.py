@@ -21,19 +21,16 @@ from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError, one_line
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
-from isthmus.features.picture_scores import (
-    Heat,
+from isthmus.features.picture_maps import (
     Part,
-    Picture,
     PictureMap,
-    Pictures,
     default_reading,
-    enlarge_map,
     fit_part,
-    iter_rows,
     map_pictures,
-    peak_of,
+    map_with_parts,
 )
+from isthmus.features.picture_rows import iter_rows
+from isthmus.features.pictures import Picture, Pictures
 from isthmus.features.readout import FeatureExtractor, attach_extractor
 from isthmus.images.store import ImageSet
 from isthmus.images.subsets import hold_out
@@ -49,7 +46,6 @@ CALIBRATION_SHARE = 0.2
 MAX_NORMAL_IMAGES = 20_000
 MIN_NORMAL_IMAGES = 10
 MAX_PARTS = 8  # of a stored detector
-MAX_COMBINED_SIDE = 512  # of the map of several parts
 _SCALES = ("centre", "spread", "map_centre", "map_spread")
 _LAYOUT = 2  # of the attachment; version 0.1 wrote none
 
@@ -142,43 +138,6 @@ def map_with(
 ) -> Iterator[PictureMap]:
     """Score and map of each picture, in order."""
     return map_with_parts(model, extractor, detector.parts, pictures)
-
-
-def map_with_parts(
-    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Sequence[Picture]
-) -> Iterator[PictureMap]:
-    """As `map_with`, for parts that are not a detector yet; maps of several are the means of z-scores."""
-    if len(parts) == 1:
-        yield from map_pictures(model, extractor, parts[0], pictures)
-        return
-    streams = [map_pictures(model, extractor, part, pictures) for part in parts]
-    for index, maps in enumerate(zip(*streams, strict=True)):
-        yield average_maps(parts, maps, pictures[index].ignored)
-
-
-def average_maps(
-    parts: Sequence[Part], maps: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
-) -> PictureMap:
-    """Score and map of one picture: means of the z-scores and of the maps of several parts."""
-    if len(parts) == 1:
-        return maps[0]
-    side = [max(picture_map.heat.shape[axis] for picture_map in maps) for axis in (0, 1)]
-    size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
-    heat = np.zeros(size, dtype=np.float64)
-    score = 0.0
-    for part, picture_map in zip(parts, maps, strict=True):
-        score += (picture_map.score - part.centre) / part.spread / len(parts)
-        heat += (_resize_peaks(picture_map.heat, size) - part.map_centre) / part.map_spread / len(parts)
-    return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
-
-
-def _resize_peaks(heat: Heat, size: tuple[int, int]) -> Heat:
-    """A map at another size: its peaks where it is made smaller, interpolated where it is larger."""
-    if heat.shape[0] > size[0] or heat.shape[1] > size[1]:
-        smaller = (min(heat.shape[0], size[0]), min(heat.shape[1], size[1]))
-        tensor = torch.from_numpy(np.ascontiguousarray(heat))[None, None]
-        heat = torch.nn.functional.adaptive_max_pool2d(tensor, smaller)[0, 0].numpy()
-    return enlarge_map(heat, size)
 
 
 # ---------------------------------------------------------------- sets of images, read whole

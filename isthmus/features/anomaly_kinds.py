@@ -18,7 +18,6 @@ All but the last two read tiles of one size: a whole picture, resized, or pieces
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -29,13 +28,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.errors import ModelFileError
-from isthmus.features.layers import activations
-from isthmus.features.level_statistics import LEVEL_RULES, fit_levels, level_values, read_cells
+from isthmus.features.kind_readings import read_errors, read_parts, read_pooled
+from isthmus.features.level_statistics import LEVEL_RULES, check_width, fit_levels, level_values, read_cells
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import FeatureExtractor, FeatureSpec, pool_batch
+from isthmus.features.readout import FeatureExtractor
 from isthmus.metrics.baselines import principal_subspace
-from isthmus.model.attachment_check import Rule, check_values
+from isthmus.model.attachment_check import Rule
 from isthmus.model.autoencoder import Autoencoder
 
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "levels", "segmentation"]
@@ -44,8 +42,6 @@ Values = npt.NDArray[np.float64]
 MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
 NEIGHBOURS = 3
 COMPONENTS, MAX_COMPONENTS = 64, 10
-GRID_SIDE = 5  # places per side of the grid on which local features are averaged
-POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 # Single precision leaves about 1e-7 of a feature vector's length in a direction that normal images lack;
 # a value divided by less than this share of it would be noise.
 MIN_OUTSIDE_SHARE = 1e-10
@@ -68,50 +64,6 @@ class KindOfScore(NamedTuple):
     values: Callable[[dict[str, Tensor], Tensor], Values]
     rules: dict[str, Rule]
     resizes: bool = True
-
-
-def _check_width(width: int, expected: int) -> None:
-    if width != expected:
-        raise ModelFileError(
-            "the anomaly detector expects {expected} numbers per image, but the model gives {given}",
-            id="anomalies.other-model",
-            expected=expected,
-            given=width,
-        )
-
-
-# ---------------------------------------------------------------- reading
-
-
-@torch.no_grad()
-def read_errors(model: Autoencoder, _extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, h, w)`: mean squared error of the reconstruction over the channels."""
-    return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
-
-
-@torch.no_grad()
-def _read_pooled(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
-    return check_values(pool_batch(model, tiles, _pooled_spec(model, extractor.reading)))
-
-
-@torch.no_grad()
-def _read_parts(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, side², K)`: the layer's rectified answers, averaged over each cell of a grid; vectors have one."""
-    reading = dataclasses.replace(extractor.reading, pool=(GRID_SIDE,))
-    pooled = check_values(pool_batch(model, tiles, reading))
-    signs = 2 if reading.rectify == "signs" else 1
-    channels = pooled.shape[1] // (signs * GRID_SIDE**2)
-    parts = pooled.view(len(pooled), signs * channels, GRID_SIDE**2).transpose(1, 2)
-    if reading.layer == "code" and not model.recipe.geometry.is_grid:
-        parts = parts[:, :1]
-    return parts.contiguous()
-
-
-def _pooled_spec(model: Autoencoder, reading: FeatureSpec) -> FeatureSpec:
-    if reading.layer == model.recipe.backbone.dense_layer:
-        return dataclasses.replace(reading, pool=(POOL_SIDE,))
-    return reading
 
 
 # ---------------------------------------------------------------- fitting
@@ -181,7 +133,7 @@ def _inside_residual(rows: Tensor, mean: Tensor, basis: Tensor) -> tuple[Tensor,
 
 def _inside_outside(rows: Tensor, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """`(n, k)` components in deviations, and `(n,)` squared distances from the subspace over their mean."""
-    _check_width(rows.shape[1], len(tensors["mean"]))
+    check_width(rows.shape[1], len(tensors["mean"]))
     inside, outside = _inside_residual(rows, tensors["mean"].double(), tensors["basis"].double())
     return inside / tensors["spread"].double(), outside / tensors["outside"].double()
 
@@ -202,7 +154,7 @@ def _mixture_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
 
 def _neighbour_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     reference = tensors["normal"].float().numpy()
-    _check_width(rows.shape[1], reference.shape[1])
+    check_width(rows.shape[1], reference.shape[1])
     distances, _ = nearest(rows.numpy(), reference, min(NEIGHBOURS, len(reference)))
     return np.asarray(distances.astype(np.float64).mean(1)[:, None, None])
 
@@ -210,19 +162,14 @@ def _neighbour_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
 def _local_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     reference = tensors["parts"].float().numpy()
     parts = rows.numpy()
-    _check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
-    _check_width(parts.shape[2], reference.shape[2])
+    check_width(math.prod(parts.shape[1:]), math.prod(reference.shape[1:]))
+    check_width(parts.shape[2], reference.shape[2])
     means = np.empty(parts.shape[:2])
     for place in range(parts.shape[1]):
         distances, _ = nearest(parts[:, place], reference[:, place], min(NEIGHBOURS, len(reference)))
         means[:, place] = distances.mean(1)
     side = round(parts.shape[1] ** 0.5)
     return means.reshape(len(means), side, side)
-
-
-def _level_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
-    _check_width(rows[0, 0].numel(), tensors["contrast-mean"].numel())
-    return level_values(tensors, rows)
 
 
 def _as_places(values: Tensor) -> Values:
@@ -252,19 +199,11 @@ _MIXTURE_RULES = {
 _LOCAL_RULES = {"parts": Rule("N", "places", "K")}
 KINDS_OF_TILES: dict[str, KindOfScore] = {
     "reconstruction": KindOfScore(read_errors, _fit_nothing, _error_values, {}, resizes=False),
-    "density": KindOfScore(_read_pooled, _fit_density, _density_values, _DENSITY_RULES),
-    "mixture": KindOfScore(_read_pooled, _fit_mixture, _mixture_values, _MIXTURE_RULES),
-    "neighbour": KindOfScore(_read_pooled, _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
-    "local": KindOfScore(_read_parts, _fit_local, _local_values, _LOCAL_RULES),
-    "levels": KindOfScore(read_cells, fit_levels, _level_values, LEVEL_RULES, resizes=False),
+    "density": KindOfScore(read_pooled, _fit_density, _density_values, _DENSITY_RULES),
+    "mixture": KindOfScore(read_pooled, _fit_mixture, _mixture_values, _MIXTURE_RULES),
+    "neighbour": KindOfScore(read_pooled, _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
+    "local": KindOfScore(read_parts, _fit_local, _local_values, _LOCAL_RULES),
+    "levels": KindOfScore(read_cells, fit_levels, level_values, LEVEL_RULES, resizes=False),
 }
 """All kinds but `segmentation`, by name."""
 KINDS_WITHOUT_NETWORK: tuple[Kind, ...] = ("levels",)
-
-
-def passes_per_batch(model: Autoencoder, extractor: FeatureExtractor, numbers_per_pass: int) -> int:
-    """How many tiles go through the network at once."""
-    height, width = extractor.reading.size
-    tile = torch.zeros(1, model.channels, height, width)
-    numbers = int(activations(model, tile, extractor.reading.layer).numel())
-    return max(4, min(256, numbers_per_pass // max(1, numbers)) // 4 * 4)

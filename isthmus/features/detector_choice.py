@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from isthmus.features.anomalies import Detector, Scores, average_maps, map_with_parts
+from isthmus.features.anomalies import Detector, Scores
 from isthmus.features.anomaly_kinds import KINDS_WITHOUT_NETWORK, Kind
-from isthmus.features.picture_scores import Part, Picture, PictureMap, fit_part, iter_rows, map_rows
+from isthmus.features.picture_maps import Part, PictureMap, average_maps, fit_part, map_rows, map_with_parts
+from isthmus.features.picture_rows import iter_rows
+from isthmus.features.pictures import Picture
 from isthmus.features.planted_defects import (
     MAX_PLANTED_PICTURES,
     PlantedPictures,

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isthmus.errors import ModelFileError
 from isthmus.model.attachment_check import Rule
 from isthmus.model.autoencoder import Autoencoder
 
@@ -78,8 +79,26 @@ def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
+def check_width(width: int, expected: int) -> None:
+    """Raises:
+    ModelFileError: a detector that was fitted to other numbers than the model gives.
+    """
+    if width != expected:
+        raise ModelFileError(
+            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
+            id="anomalies.other-model",
+            expected=expected,
+            given=width,
+        )
+
+
 def level_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
-    """`(n, 30, 30)`: the highest of the three statistics at each place, in deviations of good scores."""
+    """`(n, 30, 30)`: the highest of the three statistics at each place, in deviations of good scores.
+
+    Raises:
+        ModelFileError: fitted to pictures of other channels.
+    """
+    check_width(rows[0, 0].numel(), tensors["contrast-mean"].numel())
     fitted = {name: tensor.double() for name, tensor in tensors.items()}
     deviations = _deviations(fitted, _measure_cells(rows, fitted["usual"]))
     scales = zip(NAMES, fitted["scales"], strict=True)

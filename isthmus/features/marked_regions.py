@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.features.picture_scores import enlarge_map
+from isthmus.features.picture_maps import enlarge_map
 
 Box = tuple[int, int, int, int]
 MAX_BOXES = 100  # of one picture, the largest first

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from isthmus.features.picture_scores import MAX_FLOAT_PIXELS, Picture, shrink_pixels
+from isthmus.features.pictures import MAX_FLOAT_PIXELS, Picture, shrink_pixels
 
 THUMBNAIL_SIDE_PX = 24
 NEAR_COPY_SHARE = 0.1  # of the usual distance of two pictures: nearer ones show one part

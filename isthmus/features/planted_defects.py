@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.features.picture_scores import Picture, to_unit
+from isthmus.features.pictures import Picture, to_unit
 from isthmus.features.power_rows import PowerRow
 from isthmus.images.store import Pixels
 

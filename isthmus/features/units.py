@@ -16,15 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, from_numpy
 
-from isthmus.features.picture_scores import (
-    Heat,
-    Part,
-    Picture,
-    PictureMap,
-    enlarge_map,
-    map_pictures,
-    to_unit,
-)
+from isthmus.features.picture_maps import Heat, Part, PictureMap, enlarge_map, map_pictures
+from isthmus.features.pictures import Picture, to_unit
 from isthmus.features.readout import FeatureExtractor
 from isthmus.images.batches import iter_batches
 from isthmus.images.store import ImageSet, Indices

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.errors import DataError
+from isthmus.images.content import is_encoded
 from isthmus.images.flat_rows import suggest_tensor_axes
 from isthmus.images.modes import Alpha, composite
 from isthmus.images.reading import names_set, read_image, read_samples
@@ -26,19 +27,19 @@ from isthmus.images.reading_notes import header_notes, report_reading
 from isthmus.images.sample_range import (
     ANYWHERE,
     KINDS,
+    NUMPY_FLOATS,
     UNIT,
     Range,
     UnreadablePixelsError,
     check_range,
     check_span,
-    to_samples,
+    to_plain,
 )
-from isthmus.images.sources import as_source, decode_source, is_encoded, is_pillow, probe_source
+from isthmus.images.sources import as_source, decode_source, is_pillow, probe_source
 from isthmus.images.store import ImageSet
 from isthmus.log import log_note
 
 Layout = Literal["HW", "HWC", "NHW", "NHWC"]
-_NUMPY_FLOATS = (np.float16, np.float32, np.float64)
 _TORCH_KINDS = (torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -118,7 +119,7 @@ class Kind:
         if isinstance(self.dtype, torch.dtype):
             return self.dtype if self.dtype in _TORCH_KINDS else torch.float32
         native = self.dtype.newbyteorder("=")
-        if native.kind == "f" and native not in _NUMPY_FLOATS:
+        if native.kind == "f" and native not in NUMPY_FLOATS:
             native = np.dtype(np.float64)  # torch has no wider one
         return torch.from_numpy(np.empty(0, dtype=native)).dtype
 
@@ -208,7 +209,7 @@ def receive(
     if value_range is None and array.dtype.kind == "b":
         value_range = UNIT
     try:
-        plain = _plain(array, value_range, bounds)
+        plain = to_plain(array, value_range, bounds)
     except UnreadablePixelsError as error:
         raise DataError("image {reason}", id="data.image-problem", hint=error.hint, reason=error) from None
     return plain, Kind(array.dtype, layout, None, value_range, picture)
@@ -264,16 +265,6 @@ def _is_set(value: Any) -> bool:
             or any(holds_file(item) or isinstance(item, (ImageSet, Tensor)) for item in value)
         )
     return isinstance(value, ImageSet) or (isinstance(value, (str, os.PathLike)) and names_set(value))
-
-
-def _plain(array: npt.NDArray[Any], value_range: Range | None, bounds: Range) -> npt.NDArray[Any]:
-    if value_range is not None or array.dtype.kind != "f":
-        return to_samples(array, value_range, bounds=bounds)
-    native = array.dtype.newbyteorder("=")
-    native = native if native in _NUMPY_FLOATS else np.dtype(np.float64)
-    clips = check_span(float(array.min()), float(array.max()), str(native), None, bounds=bounds)
-    plain = array.astype(native, copy=False)
-    return plain.clip(*bounds) if clips else plain
 
 
 def _receive_tensor(images: Tensor, value_range: Range | None, bounds: Range) -> tuple[Tensor, Kind]:

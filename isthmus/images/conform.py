@@ -125,13 +125,13 @@ def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:
     return image.astype(np.uint16) * np.uint16(257)
 
 
-def fit(image: Pixels, size: tuple[int, int]) -> Pixels:
+def fit(image: Pixels, size: tuple[int, int] | None) -> Pixels:
     """Resize (H, W, C) so that it covers `size` (h, w), keeping its proportions, and cut out the centre.
 
-    Lanczos-3 with its support widened when shrinking, so nothing aliases.
+    Lanczos-3 with its support widened when shrinking, so nothing aliases. With None it is left.
     """
     height, width, channels = image.shape
-    if (height, width) == size:
+    if size is None or (height, width) == size:
         return image
     scale = max(size[0] / height, size[1] / width)
     # The part of the source that becomes the result; cropping first spares resizing what is thrown away.

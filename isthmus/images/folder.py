@@ -1,4 +1,4 @@
-"""A folder of image files or of tar shards -> ImageSet. Sub-folders are labels; broken files are left out."""
+"""Listed image files -> ImageSet. Sub-folders are labels; broken files are left out."""
 
 from __future__ import annotations
 
@@ -12,44 +12,29 @@ from isthmus.images import pool
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.conform import check_request
 from isthmus.images.formats import Header, decode
-from isthmus.images.listing import ImageFile, Listing, labels_of, list_images
+from isthmus.images.listing import ImageFile, Listing, labels_of
 from isthmus.images.opening import ImageFileError, pillow_limits
 from isthmus.images.runs import ReadOptions, Runs, look
 from isthmus.images.sample_range import Range
-from isthmus.images.shards import find_shards, list_shards
 from isthmus.images.store import ImageSet, Pixels, Ragged
 from isthmus.locks import exclusive
 from isthmus.messages import Message
 from isthmus.wording import choose_word, format_count
 
-READ_AS_THEY_ARE = ReadOptions()
 
+def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
+    """Read every image of a listing, such as `shards.list_folder` gives; `source` names it.
 
-def read_folder(folder: str | Path, options: ReadOptions = READ_AS_THEY_ARE) -> ImageSet:
-    """Read every image under `folder`, in the order of their paths, or those of its tar shards.
-
-    Hidden files and other kinds of file are passed over; an image file that cannot be read is listed in
-    `skipped`, and so is a sub-folder that may not be listed. When every image lies in a sub-folder, the first
-    folder under `folder` is its label. If any
-    image is colour, all become colour of 8 bits; gray images have 16 bits if any has. Sizes stay mixed unless
-    `size` is given.
-
-    Args:
-        folder: searched recursively; links are followed, but no folder is read twice. A `.tar` archive,
-            or a folder with some directly in it, is read as `isthmus.images.shards` says.
+    A file that cannot be read is listed in `skipped`. When every image lies in a sub-folder, the first folder
+    of its name is its label. If any image is colour, all become colour of 8 bits; gray images have 16 bits if
+    any has. Sizes stay mixed unless `size` is given.
 
     Raises:
-        DataError: no such folder, it cannot be listed, no images in it, or none that can be read.
+        DataError: no image that can be read.
         BusyError: another process is decoding the same folder into the cache.
         UsageError: impossible `size` or `channels`.
     """
     check_request(size=options.size, channels=options.channels)
-    shards = find_shards(folder)
-    return read_listed(list_shards(shards) if shards else list_images(folder), str(folder), options)
-
-
-def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
-    """As `read_folder`, of files that are known; `source` is the folder, or what stands for them."""
     files, value_range = listed.files, options.value_range
     place = cache_folder() / "folders" if options.cache is None else Path(options.cache)
     asked = f"{options.size} {options.channels} {options.max_pixels}" + (

@@ -6,14 +6,14 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from isthmus.atomic import atomic_write, write_bytes
-from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash
+from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash, shape_images
 from isthmus.messages import describe_messages, restore_message
 from isthmus.threads import count, map_ordered
 
@@ -66,7 +66,7 @@ def into_memory(
         flat[end : end + image.size] = image.reshape(-1)
         end += image.size
         rows.append(index)
-    return _arranged(flat[:end], shapes, rows, tuple(skipped), ())
+    return Decoded(shape_images(flat[:end], shapes[rows]), np.asarray(rows, np.int64), tuple(skipped), ())
 
 
 def into_cache(
@@ -137,14 +137,13 @@ def from_cache(entry: Path) -> tuple[Decoded, tuple[str, ...]] | None:
         messages = about.get("messages")  # none in files of earlier versions
         skipped = tuple(Skipped(name, restore_message(reason, messages)) for name, reason in about["skipped"])
         if len(rows) == 0:
-            return _arranged(np.empty(0, dtype), shapes, [], skipped, ()), ()
+            return Decoded(shape_images(np.empty(0, dtype), shapes[rows]), rows, skipped, ()), ()
         flat = np.memmap(_pixel_file(entry), dtype=dtype, mode="r")
         if flat.size != int(shapes[rows].prod(axis=1).sum()):
             return None
-        decoded = _arranged(
-            flat, shapes, rows, skipped, tuple(restore_message(note, messages) for note in about["notes"])
-        )
-        return replace(decoded, hashes=hashes), tuple(about["names"])
+        notes = tuple(restore_message(note, messages) for note in about["notes"])
+        decoded = Decoded(shape_images(flat, shapes[rows]), rows, skipped, notes, hashes)
+        return decoded, tuple(about["names"])
     return None
 
 
@@ -159,24 +158,6 @@ def _in_order(
             yield index, image
             if progress is not None:
                 progress(index + 1, runs[-1].stop)
-
-
-def _arranged(
-    flat: Pixels,
-    shapes: Indices,
-    rows: Sequence[int] | Indices,
-    skipped: tuple[Skipped, ...],
-    notes: tuple[str, ...],
-) -> Decoded:
-    chosen = np.asarray(rows, dtype=np.int64)
-    sizes = shapes[chosen]
-    pixels: Pixels | Ragged
-    if len(chosen) and (sizes == sizes[0]).all():
-        pixels = flat.reshape(len(chosen), *(int(n) for n in sizes[0]))
-    else:
-        ends = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))]).astype(np.int64)
-        pixels = Ragged(flat, ends[:-1], sizes)
-    return Decoded(pixels, chosen, skipped, notes)
 
 
 def _pixel_file(entry: Path) -> Path:

@@ -13,7 +13,8 @@ import numpy as np
 from isthmus.errors import DataError, Hint, nearest
 from isthmus.images.arrays import from_array, label_numbers, read_npy, read_npz
 from isthmus.images.conform import check_request, conform, joined, to_channels
-from isthmus.images.folder import read_folder, read_listed
+from isthmus.images.content import content_of, is_encoded, is_open
+from isthmus.images.folder import read_listed
 from isthmus.images.idx import is_idx, read_idx_set
 from isthmus.images.listing import ImageFile, Listing
 from isthmus.images.named import NAMES, is_name, read_named
@@ -23,12 +24,9 @@ from isthmus.images.pool import Progress
 from isthmus.images.reading_notes import header_notes
 from isthmus.images.runs import ReadOptions
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
-from isthmus.images.shards import find_shards
+from isthmus.images.shards import find_shards, list_folder
 from isthmus.images.sources import (
-    content_of,
     decode_source,
-    is_encoded,
-    is_open,
     is_pillow,
     is_tensor,
     probe_source,
@@ -227,7 +225,7 @@ class _Reader(ReadOptions):
             )  # Path("") is the current folder
         path = Path(name)
         if is_folder(name) or find_shards(path):
-            return read_folder(path, self)
+            return read_listed(list_folder(path), str(path), self)
         if is_there(name):
             return self._file(name, path)
         file, shape = split_shape(name)

@@ -26,6 +26,7 @@ NOISY: Range = (-7.0, 8.0)  # what restoration takes: noise carries samples beyo
 ANYWHERE: Range = (-math.inf, math.inf)  # for samples that are mapped later
 KINDS = "uint8, uint16, bool, or floats in [0, 1]"
 TOLERANCE = 1e-3  # of the range: what rounding and resizing leave outside of it, which is clipped
+NUMPY_FLOATS = (np.float16, np.float32, np.float64)
 _AT_ONCE = 2**22  # samples that are mapped in one step
 _FAMILIAR = ((0, 1), (-1, 1), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 65535), (-32768, 32767))
 
@@ -165,6 +166,17 @@ def check_span(low: float, high: float, dtype: str, value_range: Range | None, *
             high=high,
         )
     return beyond > 0
+
+
+def to_plain(array: npt.NDArray[Any], value_range: Range | None, bounds: Range) -> npt.NDArray[Any]:
+    """As `to_samples`, but floats that are not mapped keep their type, in the machine's byte order."""
+    if value_range is not None or array.dtype.kind != "f":
+        return to_samples(array, value_range, bounds=bounds)
+    native = array.dtype.newbyteorder("=")
+    native = native if native in NUMPY_FLOATS else np.dtype(np.float64)
+    clips = check_span(float(array.min()), float(array.max()), str(native), None, bounds=bounds)
+    plain = array.astype(native, copy=False)
+    return plain.clip(*bounds) if clips else plain
 
 
 def range_hint(low: float, high: float, *, is_integer: bool) -> Hint:

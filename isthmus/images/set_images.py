@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.file_jobs import InputFiles
+from isthmus.images.content import is_encoded
 from isthmus.images.opening import SUFFIXES, ImageFileError
 from isthmus.images.reading import names_set, read_samples
 from isthmus.images.sample_range import ANYWHERE, UNIT, Range
-from isthmus.images.sources import decode_source, is_encoded, is_pillow
+from isthmus.images.sources import decode_source, is_pillow
 from isthmus.images.store import ImageSet, Skipped
 from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
 from isthmus.images.tables import read_table

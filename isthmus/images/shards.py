@@ -72,6 +72,21 @@ def _holds_images(folder: Path) -> bool:
     )
 
 
+def list_folder(folder: str | Path) -> Listing:
+    """Every image under `folder`, in the order of paths, or those of its tar shards.
+
+    Hidden files and other kinds of file are passed over; a sub-folder that may not be listed is skipped.
+
+    Args:
+        folder: searched recursively; links are followed, but no folder is read twice. Also a `.tar`.
+
+    Raises:
+        DataError: no such folder, it cannot be listed, or there is no image in it.
+    """
+    shards = find_shards(folder)
+    return list_shards(shards) if shards else list_images(folder)
+
+
 def list_shards(shards: list[Path], *, most: int | None = None) -> Listing:
     """Every sample's image, in the order of the archives; its name is `SHARD/NAME`.
 

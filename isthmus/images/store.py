@@ -317,6 +317,14 @@ def picture_hash(image: Pixels) -> int:
     return content_hash(image)
 
 
+def shape_images(flat: Pixels, shapes: Indices) -> Pixels | Ragged:
+    """Images of `shapes (N, 3)` that follow one another in `flat`: one array where all have one size."""
+    if len(shapes) and (shapes == shapes[0]).all():
+        return flat.reshape(len(shapes), *(int(n) for n in shapes[0]))
+    ends = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))]).astype(np.int64)
+    return Ragged(flat, ends[:-1], shapes)
+
+
 def _as_ragged(pixels: Pixels) -> Ragged:
     count, *shape = pixels.shape
     offsets = np.arange(count, dtype=np.int64) * int(np.prod(shape))

@@ -7,7 +7,7 @@ span the noise, and the covariance of the channels is measured in that span. Tex
 window too high, so windows with little texture decide, as in Liu, Tanaka and Okutomi (2013). Where a part
 of the image carries noise and the rest does not, windows whose noise is white and whose levels agree
 decide. Windows with clipped samples are left out; where there are few others, the level is that of the
-noise before clipping (`cut_noise`).
+noise before clipping (`clipped_noise`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from isthmus.errors import DataError
-from isthmus.metrics.noise import ClippedNoise
+from isthmus.metrics.clipped_noise import ClippedNoise
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

@@ -29,6 +29,7 @@ from isthmus.model.objective import Objective, code_terms, image_terms
 from isthmus.model.recipe import Recipe
 from isthmus.model.seeded import seeded
 from isthmus.model.tensors import (
+    apply_range,
     channels_last,
     check_code_shape,
     convert_like,
@@ -39,7 +40,6 @@ from isthmus.model.tensors import (
     resize_images,
     round_up_size,
 )
-from isthmus.model.terms import apply_range
 from isthmus.model.trace import Corrupted, Latent, Trace
 from isthmus.threads import limited
 

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from isthmus.errors import UsageError
-from isthmus.metrics.noise import ClippedNoise
+from isthmus.metrics.clipped_noise import ClippedNoise
 from isthmus.metrics.structure import blur_gaussian
 from isthmus.model import axes, masks
 from isthmus.model.axes.corruption import LEAST_RECORRUPTION as LEAST

@@ -20,25 +20,18 @@ from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 
 
-def read_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
+def read_for(model: Autoencoder, data: Any, *, range: Range | None = None, targets: bool = False) -> ImageSet:
     """Images with the model's number of channels; gray is repeated for a colour model.
 
     Args:
         range: the samples that stand for black and white, see `isthmus.read`.
+        targets: with the number of channels of the images that the model gives instead.
 
     Raises:
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
-    return _with_channels(read_expected(data, model.channels, range=range), model.channels)
-
-
-def read_targets_for(model: Autoencoder, data: Any, *, range: Range | None = None) -> ImageSet:
-    """As `read_for`, with the number of channels of the images that the model gives."""
-    channels = model.output_channels
-    return _with_channels(read_expected(data, channels, range=range), channels)
-
-
-def _with_channels(images: ImageSet, channels: int) -> ImageSet:
+    channels = model.output_channels if targets else model.channels
+    images = read_expected(data, channels, range=range)
     if images.channels == channels:
         return images
     if images.channels == 1 and channels == 3:

@@ -35,6 +35,11 @@ def resize_images(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
 
 
+def apply_range(raw: Tensor, output: str) -> Tensor:
+    """The decoder's range: a sigmoid, or nothing (clipped only where images leave the model)."""
+    return torch.sigmoid(raw) if output == "sigmoid" else raw
+
+
 def channels_last(model: Model) -> Model:
     """The same model with its kernels laid out as the fastest convolutions want them."""
     for parameter in model.parameters():

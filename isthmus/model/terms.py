@@ -77,11 +77,6 @@ def gaussian_nats(raw: Tensor, output: Tensor, log_sigma: Tensor, images: Tensor
     return pixel_metrics.gaussian_nll(output, 2 * log_sigma, images)
 
 
-def apply_range(raw: Tensor, output: str) -> Tensor:
-    """The decoder's range: a sigmoid, or nothing (clipped only where images leave the model)."""
-    return torch.sigmoid(raw) if output == "sigmoid" else raw
-
-
 FOCUS = 2.0  # exponent of the focal loss
 TOP_SHARE = 0.01  # of the pixels, whose mean logit is that of the image
 SMOOTH = 1.0  # pixels that keep the Dice term finite where nothing is marked

@@ -1,13 +1,8 @@
-"""Images as callers give them: one or many, NumPy or torch, with alpha or without; and the same kind back.
-
-A gray network restores colour images in opponent axes: an orthonormal change of axes keeps white noise white
-(Dabov et al. 2007, "Color image denoising via sparse 3D collaborative filtering"). The axes are scaled so
-that each plane fills the range that the network was trained on; each plane then has its own σ.
-"""
+"""Images as callers give them: one or many, NumPy or torch, with alpha or without."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +12,6 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
-from isthmus.restoration.pieces import like
 
 
 def on_cpu(image: Any) -> Any:
@@ -68,45 +62,31 @@ def channels_of(image: Any) -> int:
     return channels
 
 
-def each(image: Any, restore: Callable[[Any, int], Any]) -> Any:
-    """Restore one image, or every image of a tensor `(N, C, H, W)`; alpha is copied as it is.
+def iter_colours(image: Any) -> Iterator[Any]:
+    """The gray or colour part of one image, or `(1, C, H, W)` of each image of a tensor; views."""
+    if isinstance(image, Tensor):
+        yield from (colour_of(image[index : index + 1]) for index in range(len(image)))
+    else:
+        yield colour_of(image)
 
-    `restore(colour, index)` is given one image without alpha, of a tensor `(1, C, H, W)`, and gives the same
-    kind back.
-    """
-    image = image if isinstance(image, Tensor) else np.asarray(image)
-    alpha = channels_of(image) in (2, 4)
+
+def copy_of(image: Any) -> Any:
+    """Room of its own for a result that is like the image where nothing is written."""
+    return image.clone() if isinstance(image, Tensor) else np.array(image, order="C")
+
+
+def as_rows(image: Any) -> npt.NDArray[Any]:
+    """NumPy `(H, W[, C])` as it is, torch `(1, C, H, W)` as NumPy `(H, W, C)`."""
     if not isinstance(image, Tensor):
-        colour = restore(colour_of(image), 0)
-        return np.concatenate([colour, image[..., -1:]], -1) if alpha else colour
-    out = like(image)
-    for index in range(len(image)):
-        colour = colour_of(image[index : index + 1])
-        out[index, : colour.shape[1]] = restore(colour, index)[0]
-        if alpha:
-            out[index, -1] = image[index, -1]
-    return out
+        return np.asarray(image)
+    wide = image if image.dtype in (torch.uint8, torch.uint16) else image.float()
+    return wide[0].permute(1, 2, 0).cpu().numpy()
 
 
-# Rows: luminance, red against blue, green against both.
-_AXES = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-_LENGTH = _AXES.square().sum(1).sqrt()
-# Luminance lies in [0, 1] after division by 3; the others keep σ and lie around ½.
-_SCALE = torch.tensor([3.0, 2**0.5, 6**0.5])
-_SHIFT = torch.tensor([0.0, 0.5, 0.5])
-SIGMAS = tuple((_LENGTH / _SCALE).tolist())  # of each plane, as a multiple of the image's
-
-
-def to_planes(images: Tensor) -> Tensor:
-    """`(N, 3, H, W)` → `(3N, 1, H, W)`: the planes of each image after one another."""
-    n, _, h, w = images.shape
-    planes = torch.einsum("pc,nchw->nphw", _AXES / _SCALE[:, None], images) + _SHIFT.view(1, 3, 1, 1)
-    return planes.reshape(3 * n, 1, h, w)
-
-
-def from_planes(planes: Tensor) -> Tensor:
-    """The inverse of `to_planes`."""
-    n, (h, w) = len(planes) // 3, planes.shape[-2:]
-    stacked = planes.reshape(n, 3, h, w) - _SHIFT.view(1, 3, 1, 1)
-    weights = (_SCALE / _LENGTH.square())[:, None] * _AXES  # (plane, channel)
-    return torch.einsum("pc,nphw->nchw", weights, stacked)
+def merge_equal_channels(image: Any) -> Any:
+    """One channel of a colour image whose channels are equal; any other image as it is."""
+    if isinstance(image, Tensor):
+        gray = image.shape[1] == 3 and bool((image == image[:, :1]).all())
+        return image[:, :1] if gray else image
+    gray = image.ndim == 3 and image.shape[2] == 3 and bool((image == image[..., :1]).all())
+    return image[..., :1] if gray else image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,11 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.corruptions import holes
 from isthmus.model.loading import ModelLike, load_shared
 from isthmus.model.masks import LEVELS, cells, fill_cells
-from isthmus.restoration import arrays
-from isthmus.restoration.arrays import colour_of, each, on_cpu
+from isthmus.restoration.arrays import colour_of, copy_of, iter_colours, on_cpu
 from isthmus.restoration.denoising import check_channels
 from isthmus.restoration.masks import check_values, from_picture, grow, of_picture
-from isthmus.restoration.pieces import (
-    Piece,
-    can_be_cut,
-    check_ensemble,
-    in_pieces,
-    like,
-    reconstruct,
-    widened,
-)
+from isthmus.restoration.network_pass import check_ensemble, from_planes, reconstruct, to_planes, widened
+from isthmus.restoration.pieces import can_be_cut, iter_pieces
 from isthmus.threads import limited
 
 SHIPPED = "photo-inpaint"
@@ -36,6 +28,7 @@ CELL = 2**LEVELS
 
 
 @limited()
+@torch.no_grad()
 def inpaint_image(
     image: Any,
     mask: Any,
@@ -66,14 +59,13 @@ def inpaint_image(
         check_ensemble(network)
     plain, kind = receive(_blank(opened, missing, range), many=False, range=range, bounds=NOISY)
 
-    def restore(colour: Any, index: int) -> Any:
-        def listener(done: int, of: int) -> None:
+    plain = on_cpu(plain)
+    out = copy_of(plain)
+    for index, (colour, target) in enumerate(zip(iter_colours(plain), iter_colours(out), strict=True)):
+        for share in _fill_holes(network, colour, missing[index], ensemble, target):
             if report is not None:
-                report((index + done / of) / len(missing))
-
-        return _fill_holes(network, colour, missing[index], ensemble, listener)
-
-    filled = kind.give(each(on_cpu(plain), restore))
+                report((index + share) / len(missing))
+    filled = kind.give(out)
     # Bit for bit: a sample that is known may be scaled and back without coming to itself.
     restored = _replace_colour(opened, missing, filled)
     return (to_pillow(restored) if picture else restored), shares
@@ -138,42 +130,43 @@ def _read_masks(image: Any, mask: Any, pixels: int) -> Tensor:
 
 
 def _fill_holes(
-    network: Autoencoder,
-    image: Any,
-    missing: Tensor,
-    ensemble: bool,
-    listener: Callable[[int, int], None] | None,
-) -> Any:
+    network: Autoencoder, image: Any, missing: Tensor, ensemble: bool, out: Any
+) -> Iterator[float]:
+    """Write the filled image into `out`; yields the share that is done."""
     how = network.recipe.corruption
-    device = next(network.parameters()).device
     cut = can_be_cut(network)
     beyond = _average_cells(image, missing) if cut and how.fills_smoothly else None
+    for piece in iter_pieces(image, out, cut=cut):
+        hidden = missing[piece.place.outer][None, None]
+        if bool(hidden[(..., *piece.place.kept)].any()):
+            far = None
+            if beyond is not None:
+                rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.place.outer)
+                far = beyond[..., rows, columns]
+            piece.write(_fill_piece(network, piece.batch, hidden, far, ensemble))
+        else:
+            piece.write(piece.batch)
+        yield piece.share
 
-    def restore(batch: Tensor, piece: Piece) -> Tensor:
-        hidden = missing[piece.outer][None, None].to(device)
-        if not bool(hidden[(..., *piece.kept)].any()):
-            return batch
-        far = None
-        if beyond is not None:
-            rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in piece.outer)
-            far = _to_network(beyond[..., rows, columns].to(device), network.channels)
-        height, width = batch.shape[-2:]
-        visible_pixels = _to_network(batch.to(device), network.channels)
-        hidden = hidden.expand(len(visible_pixels), -1, -1, -1)
-        if cut:
-            visible_pixels = widened(visible_pixels, network.multiple)
-            hidden = widened(hidden.float(), network.multiple) > 0
-        shown = holes(visible_pixels, hidden, how, far)
-        one_by_one = [
-            reconstruct(network, visible_pixels[i : i + 1], shown.select(i), ensemble=ensemble)
-            for i in range(len(visible_pixels))
-        ]
-        filled = torch.cat(one_by_one)
-        return _from_network(filled[..., :height, :width], batch.shape[1])
 
-    out = like(image)
-    in_pieces(image, restore, out=out, cut=cut, listener=listener)
-    return out
+def _fill_piece(
+    network: Autoencoder, batch: Tensor, hidden: Tensor, far: Tensor | None, ensemble: bool
+) -> Tensor:
+    """`batch (1, C, h, w)` with the `hidden (1, 1, h, w)` pixels filled; `far`: means of the cells there."""
+    device, channels = next(network.parameters()).device, network.channels
+    height, width = batch.shape[-2:]
+    visible_pixels = _to_network(batch.to(device), channels)
+    hidden = hidden.to(device).expand(len(visible_pixels), -1, -1, -1)
+    if can_be_cut(network):
+        visible_pixels = widened(visible_pixels, network.multiple)
+        hidden = widened(hidden.float(), network.multiple) > 0
+    means = None if far is None else _to_network(far.to(device), channels)
+    shown = holes(visible_pixels, hidden, network.recipe.corruption, means)
+    one_by_one = [
+        reconstruct(network, visible_pixels[i : i + 1], shown.select(i), ensemble=ensemble)
+        for i in range(len(visible_pixels))
+    ]
+    return _from_network(torch.cat(one_by_one)[..., :height, :width], batch.shape[1])
 
 
 def _blank(image: Any, missing: Tensor, value_range: Range | None) -> Any:
@@ -206,14 +199,14 @@ def _to_network(image: Tensor, channels: int) -> Tensor:
     """`(1, C, H, W)`: gray for a colour network as equal channels, colour for a gray one by planes."""
     if image.shape[1] == channels:
         return image
-    return image.expand(-1, 3, -1, -1) if channels == 3 else arrays.to_planes(image)
+    return image.expand(-1, 3, -1, -1) if channels == 3 else to_planes(image)
 
 
 def _from_network(image: Tensor, channels: int) -> Tensor:
     """The inverse of `_to_network`."""
     if image.shape[1] == channels:
         return image
-    return image.mean(1, keepdim=True) if channels == 1 else arrays.from_planes(image).clamp(0, 1)
+    return image.mean(1, keepdim=True) if channels == 1 else from_planes(image).clamp(0, 1)
 
 
 def _average_cells(image: Any, missing: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import DataError, UsageError
+from isthmus.images.content import hold_content
 from isthmus.images.opening import MAX_PIXELS
 from isthmus.images.pages import open_pages
 from isthmus.images.reading import names_set, read_image
-from isthmus.images.sources import decode_source, hold_content, jpeg_chroma_steps, lossy_parts
+from isthmus.images.sources import decode_source, jpeg_chroma_steps, lossy_parts
 from isthmus.wording import format_count
 
 Mask = npt.NDArray[np.bool_]

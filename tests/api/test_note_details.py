@@ -14,8 +14,9 @@ from PIL import Image
 
 import isthmus
 from isthmus.__main__ import main
-from isthmus.images.folder import read_folder
+from isthmus.images.folder import read_listed
 from isthmus.images.runs import ReadOptions
+from isthmus.images.shards import list_folder
 from isthmus.messages import Message
 
 ID = re.compile(r"[a-z0-9-]+\.[a-z0-9.-]+")
@@ -66,7 +67,7 @@ def test_a_use_gives_what_it_read(photos: Path) -> None:
 
 
 def test_a_cached_set_keeps_them(photos: Path) -> None:
-    first, again = (read_folder(photos, ReadOptions(map_above=0)) for _ in range(2))
+    first, again = (read_listed(list_folder(photos), str(photos), ReadOptions(map_above=0)) for _ in range(2))
     for images in (first, again):
         by_id = {note.id: note.fields for note in images.notes if isinstance(note, Message)}
         assert len(by_id) == len(images.notes)

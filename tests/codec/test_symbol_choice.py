@@ -7,17 +7,17 @@ import numpy.typing as npt
 import pytest
 from scripts import load_script
 
-from isthmus.codec import refinement, transform
 from isthmus.codec.coder import TOTAL
-from isthmus.codec.context_model import build_tile_layout
+from isthmus.codec.context_model import walk_contexts
 from isthmus.codec.encoding import encode_picture_at
 from isthmus.codec.fidelity import measure_psnr
 from isthmus.codec.models import codec_for
 from isthmus.codec.picture import read_picture
+from isthmus.codec.quantisation import ErrorCosts, SymbolChoice, error_costs, from_steps, quantise
 from isthmus.codec.ready import Codec
-from isthmus.codec.symbol_choice import ErrorCosts, SymbolChoice
 from isthmus.codec.symbol_model import SymbolModel
-from isthmus.codec.symbols import decode_tiles, encode_latents, encode_tiles, walk_contexts
+from isthmus.codec.symbols import decode_tiles, encode_latents, encode_tiles
+from isthmus.codec.tile_layout import build_tile_layout
 
 Latents = npt.NDArray[np.float32]
 bd_rate = load_script("benchmarks/bd_rate.py").bd_rate
@@ -45,8 +45,8 @@ def test_chosen_symbols_decode_as_they_were_chosen(codec: Codec, spread: float) 
     sizes, band = [(8, 8), (1, 1), (5, 7), (8, 2)], codec.tables.bands[1]
     tiles = some_latents(codec, sizes, spread)
     moved = 0
-    for costs in (free_errors(codec), refinement.error_costs(codec.model, 40.0)):
-        made = encode_latents(tiles, band, costs)
+    for costs in (free_errors(codec), error_costs(codec.model, 40.0)):
+        made = encode_latents(SymbolChoice(tiles, costs), band)
         found = decode_tiles([(data, size) for (_, data), size in zip(made, sizes, strict=True)], band)
         for latents, (chosen, _), decoded in zip(tiles, made, found, strict=True):
             assert isinstance(decoded, np.ndarray)
@@ -59,7 +59,7 @@ def test_chosen_symbols_decode_as_they_were_chosen(codec: Codec, spread: float) 
 
 def test_choices_take_fewer_bytes_where_errors_are_free(codec: Codec) -> None:
     tiles, band = some_latents(codec, [(12, 12)], 1.0), codec.tables.bands[1]
-    ((_, data),) = encode_latents(tiles, band, free_errors(codec))
+    ((_, data),) = encode_latents(SymbolChoice(tiles, free_errors(codec)), band)
     assert len(data) < 0.9 * len(encode_tiles([np.rint(tiles[0]).astype(np.int32)], band)[0])
 
 
@@ -90,12 +90,12 @@ def test_files_are_smaller_at_equal_fidelity(
         return [(len(data), measure_psnr(data, image, shipped)) for data in made]
 
     chosen = curve()
-    monkeypatch.setattr(SymbolChoice, "take", lambda self, c, h, _: self.nearest[c, self._halves[h]])
+    monkeypatch.setattr(SymbolChoice, "choose", lambda _, __, nearest, *___: nearest)
     assert bd_rate(chosen, curve()) < -0.5  # per cent of the bytes
 
 
 def test_latents_of_symbols_round_to_them(codec: Codec) -> None:
     given = np.rint(some_latents(codec, [(6, 6)], 30.0)[0]).astype(np.int32)
     for quality in (1.0, 47.3, 100.0):
-        again = transform.quantise(codec.model, transform.from_steps(codec.model, given, quality), quality)
+        again = quantise(codec.model, from_steps(codec.model, given, quality), quality)
         assert np.array_equal(again, given)

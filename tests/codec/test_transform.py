@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from isthmus.codec.quantisation import quantise
 from isthmus.codec.tables import MAX_SYMBOL
 from isthmus.codec.transform import (
     analyse,
     check_codec,
     compute_latents,
     margins,
-    quantise,
     synthesise,
 )
 from isthmus.errors import CapabilityError, DataError

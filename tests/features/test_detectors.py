@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
-from isthmus.features import picture_scores
+from isthmus.features import picture_maps, picture_rows
 from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
 from isthmus.features.detector_choice import (
@@ -27,7 +27,8 @@ from isthmus.features.detector_choice import (
 from isthmus.features.level_statistics import fit_levels
 from isthmus.features.marked_regions import find_boxes, mark_pixels
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
-from isthmus.features.picture_scores import Part, Picture, assemble, map_pictures, shrink_pixels
+from isthmus.features.picture_maps import Part, assemble, map_pictures
+from isthmus.features.pictures import Picture, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, PlantedKind, measure_auroc, plant_defect, planted_sizes
 from isthmus.features.power_rows import (
     PowerRow,
@@ -232,9 +233,9 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
 
 
 def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_scores, "MAX_ROW_BYTES", 64 * 100 * 4)
+    monkeypatch.setattr(picture_maps, "MAX_ROW_BYTES", 64 * 100 * 4)
     rows = (torch.full((500, 100), float(i)) for i in range(20))
-    part = picture_scores.fit_part("neighbour", 1, rows, 20)
+    part = picture_maps.fit_part("neighbour", 1, rows, 20)
     normal_features = part.tensors["normal"]
     assert (
         20 <= len(normal_features) <= 64 and len(normal_features[:, 0].unique()) == 20
@@ -249,8 +250,8 @@ def test_no_pass_holds_more_pixels_than_there_is_memory_for(
     model: Autoencoder, train: ImageSet, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     """Whole pictures are read at their own size: large ones are made smaller, and few go together."""
-    monkeypatch.setattr(picture_scores, "MAX_NETWORK_PIXELS", 1000)
-    monkeypatch.setattr(picture_scores, "MAX_FLOAT_PIXELS", 1000)
+    monkeypatch.setattr(picture_rows, "MAX_NETWORK_PIXELS", 1000)
+    monkeypatch.setattr(picture_rows, "MAX_FLOAT_PIXELS", 1000)
     own, passes = KINDS_OF_TILES[kind], []
 
     def read(network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:

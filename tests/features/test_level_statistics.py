@@ -9,7 +9,8 @@ import torch
 
 from isthmus.features.anomalies import Detector, map_with
 from isthmus.features.detector_choice import NormalRows, fit_to_pictures, make_plan
-from isthmus.features.picture_scores import Part, Picture
+from isthmus.features.picture_maps import Part
+from isthmus.features.pictures import Picture
 from isthmus.features.readout import FeatureExtractor, fit_extractor
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build

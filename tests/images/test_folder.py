@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from isthmus.errors import DataError, UsageError
-from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
 from isthmus.images.runs import ReadOptions
 from isthmus.images.store import Ragged
 
 from .files import bomb, cut, photo, save
+from .folders import read_folder
 
 
 def test_sub_folders_are_labels_in_path_order(tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def test_what_pillow_logs_does_not_reach_the_user_either(tmp_path: Path) -> None
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
     (tmp_path / "a.tif").write_bytes(data)
-    code = "import sys; from isthmus.images.folder import read_folder; read_folder(sys.argv[1])"
+    code = "import sys; from isthmus.images.reading import read; read(sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "isthmus.errors.DataError" in done.stderr

@@ -15,12 +15,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isthmus.errors import DataError
-from isthmus.images.folder import read_folder
 from isthmus.images.formats import decode
 from isthmus.images.opening import read_small
-from isthmus.images.runs import ReadOptions, decode_plain, read_plain
+from isthmus.images.plain_png import decode_plain, read_plain
+from isthmus.images.runs import ReadOptions
 
 from .files import photo, save
+from .folders import read_folder
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

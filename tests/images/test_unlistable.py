@@ -13,12 +13,12 @@ import pytest
 
 from isthmus.api.compressed_inputs import list_compressed
 from isthmus.errors import BusyError, DataError
-from isthmus.images.folder import read_folder
 from isthmus.images.reading import read
 from isthmus.images.runs import ReadOptions
 from isthmus.locks import exclusive
 
 from .files import photo, save
+from .folders import read_folder
 
 
 @pytest.fixture

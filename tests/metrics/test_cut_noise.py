@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus.metrics.noise import ClippedNoise
+from isthmus.metrics.clipped_noise import ClippedNoise
 
 CLEAN = torch.tensor([0.0, 0.02, 0.1, 0.5, 0.93, 1.0])
 SIGMA = 0.1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from isthmus.metrics.noise import ClippedNoise
+from isthmus.metrics.clipped_noise import ClippedNoise
 from isthmus.model import axes
 from isthmus.model.corruptions import corrupt
 from isthmus.model.setting import Settings

@@ -11,7 +11,7 @@ import torch
 import isthmus
 from isthmus.errors import IsthmusError, UsageError
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.restoration import arrays
+from isthmus.restoration.network_pass import SIGMAS, from_planes, to_planes
 
 from .conftest import noisy, picture, psnr
 
@@ -86,10 +86,10 @@ def test_alpha_is_not_touched(denoiser: Autoencoder, dtype: Any, channels: int) 
 
 def test_opponent_axes_keep_white_noise_white_and_lead_back() -> None:
     noise = torch.randn(4, 3, 100, 100, generator=torch.Generator().manual_seed(0))
-    planes = arrays.to_planes(noise)
-    torch.testing.assert_close(arrays.from_planes(planes), noise, atol=1e-5, rtol=1e-5)
+    planes = to_planes(noise)
+    torch.testing.assert_close(from_planes(planes), noise, atol=1e-5, rtol=1e-5)
     found = planes.view(4, 3, -1).std(dim=(0, 2))
-    torch.testing.assert_close(found, torch.tensor(arrays.SIGMAS), rtol=0.02, atol=0)
+    torch.testing.assert_close(found, torch.tensor(SIGMAS), rtol=0.02, atol=0)
     flat = planes.view(4, 3, -1).transpose(0, 1).reshape(3, -1)
     assert (torch.corrcoef(flat) - torch.eye(3)).abs().max() < 0.02
 
@@ -134,7 +134,9 @@ def test_bfloat16_costs_two_hundredths_of_a_decibel(
     seen = noisy(clean, sigma)
     quality = []
     for narrow in (False, True):
-        monkeypatch.setattr("isthmus.restoration.pieces.multiplies_bfloat16", lambda _, narrow=narrow: narrow)
+        monkeypatch.setattr(
+            "isthmus.restoration.network_pass.multiplies_bfloat16", lambda _, narrow=narrow: narrow
+        )
         quality.append(psnr(isthmus.denoise(seen, sigma, model), clean))
     assert quality[0] != quality[1]
     assert abs(quality[0] - quality[1]) < 0.02

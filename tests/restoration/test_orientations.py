@@ -12,7 +12,7 @@ import isthmus
 from isthmus.errors import UsageError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.trace import Corrupted
-from isthmus.restoration.pieces import reconstruct
+from isthmus.restoration.network_pass import reconstruct
 
 from .conftest import noisy, picture, psnr
 

@@ -13,8 +13,9 @@ from isthmus.metrics.noise import Noise
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import RECIPES
 from isthmus.restoration import pieces as tiling
-from isthmus.restoration.denoising import denoise_tensor
-from isthmus.restoration.pieces import can_be_cut, pieces, widened
+from isthmus.restoration.denoising_pass import denoise_tensor
+from isthmus.restoration.network_pass import widened
+from isthmus.restoration.pieces import can_be_cut, pieces
 
 from .conftest import THIN, noisy, picture
 
@@ -42,7 +43,7 @@ def test_seams_cannot_be_measured(
     rough: Autoencoder, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In bfloat16 a convolution's result depends on the size of its image by a rounding.
-    monkeypatch.setattr("isthmus.restoration.pieces.multiplies_bfloat16", lambda _: False)
+    monkeypatch.setattr("isthmus.restoration.network_pass.multiplies_bfloat16", lambda _: False)
     image = noisy(picture(*size), 20)
     batch = torch.from_numpy(image).permute(2, 0, 1)[None]
     full_result = denoise_tensor(rough, batch, Noise(20.0))[0, 0].numpy()

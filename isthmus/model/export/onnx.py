@@ -22,7 +22,7 @@ from isthmus.atomic import write_bytes
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.capabilities import check_exported
-from isthmus.model.terms import apply_range
+from isthmus.model.tensors import apply_range
 from isthmus.outputs import check_output
 
 

@@ -19,54 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.features.anomaly_kinds import (
-    KINDS_OF_TILES,
-    KINDS_WITHOUT_NETWORK,
-    Kind,
-    Values,
-    passes_per_batch,
-)
-from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor
-from isthmus.images.store import ImageSet, Pixels
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values
+from isthmus.features.picture_rows import iter_rows, iter_whole
+from isthmus.features.pictures import Picture, mean_to, tile_corners
+from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder
-from isthmus.model.tensors import resize_images
 
 Heat = npt.NDArray[np.float32]
 Reading = Literal["max", "mean"]
 
 MAX_MAP_PIXELS = 2**22  # finer maps of larger pictures would only take memory
-MAX_FLOAT_PIXELS = 2**24  # larger pictures are averaged down before they are resized as a whole
-MAX_NETWORK_PIXELS = 2**20  # of whole pictures that go through a network together, before copies fill up
 MAX_ROW_BYTES = 2**28  # rows that a part is fitted to
-TILE_OVERLAP = 0.5
-# Networks add in another order for one to three images than for more, and the last bits differ: passes are
-# filled up to whole fours, so that a picture has the same score alone and among others.
-IMAGES_PER_KERNEL = 4
-
-
-class Picture(NamedTuple):
-    """One picture.
-
-    Attributes:
-        pixels: `(H, W, C)` uint8, uint16 or float32 in [0, 1].
-        ignored: `(H, W)` bool, pixels that do not count; None where all do.
-    """
-
-    pixels: Pixels
-    ignored: npt.NDArray[np.bool_] | None = None
-
-
-class Pictures(Sequence[Picture]):
-    """An image set, or some of its images, as pictures of which all pixels count."""
-
-    def __init__(self, images: ImageSet) -> None:
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: Any) -> Any:
-        return Picture(self._images.image(int(index)))
+MAX_COMBINED_SIDE = 512  # of the map of several parts
 
 
 class PictureMap(NamedTuple):
@@ -151,33 +115,6 @@ def fit_part(kind: Kind, tiles: int, rows: Iterable[Tensor], count: int, *, seed
     return Part(kind, tiles, default_reading(kind, tiles), tensors)
 
 
-def iter_rows(
-    model: Autoencoder, extractor: FeatureExtractor, kind: Kind, tiles: int, pictures: Sequence[Picture]
-) -> Iterator[Tensor]:
-    """For each picture the rows `(t, …)` that a kind reads: of the whole one, or of its tiles.
-
-    For `segmentation` they are the logits `(1, H, W)`.
-    """
-    if kind == "segmentation":
-        from isthmus.features.segmentation import segmentation_map
-
-        for index in range(len(pictures)):
-            yield torch.from_numpy(segmentation_map(model, to_unit(pictures[index].pixels)))[None]
-        return
-    if tiles == 0:
-        for rows in _iter_whole_pictures(model, extractor, kind, pictures):
-            yield from rows.split(1)
-        return
-    per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
-    for index in range(len(pictures)):
-        corners, pieces = _cut(pictures[index], tiles, extractor.reading.size)
-        parts = [
-            _read_filled(kind, model, extractor, pieces(corners[start : start + per_pass]))
-            for start in range(0, len(corners), per_pass)
-        ]
-        yield torch.cat(parts)
-
-
 def map_pictures(
     model: Autoencoder, extractor: FeatureExtractor, part: Part, pictures: Sequence[Picture]
 ) -> Iterator[PictureMap]:
@@ -185,7 +122,7 @@ def map_pictures(
     ready = part.in_single_precision()
     if part.tiles == 0:  # many small pictures: their values are computed together
         index = 0
-        for rows in _iter_whole_pictures(model, extractor, part.kind, pictures):
+        for rows in iter_whole(model, extractor, part.kind, pictures):
             values = KINDS_OF_TILES[part.kind].values(ready.tensors, rows)
             for row, value in zip(rows, values, strict=True):
                 yield _read_map(part, pictures[index].ignored, value, row[None], value[None])
@@ -237,7 +174,7 @@ def assemble(
     sums = np.zeros((-(-height // step), -(-width // step)))
     counts = np.zeros_like(sums)
     tile = (max(1, size[0] // step), max(1, size[1] // step))
-    corners = _corners((height, width), size)
+    corners = tile_corners((height, width), size)
     for value, (top, left) in zip(values, corners, strict=True):
         top, left = top // step, left // step
         down, right = min(tile[0], sums.shape[0] - top), min(tile[1], sums.shape[1] - left)
@@ -248,17 +185,11 @@ def assemble(
     return filled
 
 
-def count_tiles(shape: tuple[int, ...], shrink: int, size: tuple[int, int]) -> int:
-    """How many tiles a picture is cut into."""
-    smaller = tuple(max(1, -(-side // shrink)) for side in shape[:2])
-    return len(_corners(smaller, size))
-
-
 def peak_of(heat: npt.NDArray[Any], ignored: npt.NDArray[np.bool_] | None) -> float:
     """The highest value of a map; places of which more than half of the pixels are ignored do not count."""
     if ignored is None:
         return float(heat.max())
-    share = _mean_to(ignored, heat.shape)
+    share = mean_to(ignored, heat.shape)
     counted = heat[share <= 0.5]
     return float(counted.max()) if counted.size else float(heat.min())
 
@@ -266,29 +197,6 @@ def peak_of(heat: npt.NDArray[Any], ignored: npt.NDArray[np.bool_] | None) -> fl
 def enlarge_map(heat: npt.NDArray[Any], shape: tuple[int, ...]) -> Heat:
     """A map at the size `(H, W)` of its picture, interpolated linearly."""
     return np.asarray(_enlarge(heat, (shape[0], shape[1])), dtype=np.float32)
-
-
-def to_unit(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """`(H, W, C)` float32 in [0, 1]."""
-    if pixels.dtype == np.float32:
-        return pixels
-    return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-
-
-def shrink_pixels(pixels: Pixels, factor: int) -> npt.NDArray[np.float32]:
-    """`(H, W, C)` → float32 in [0, 1], `factor` times smaller: means of blocks, the last one smaller."""
-    if factor == 1:
-        return to_unit(pixels)
-    strips = []
-    for top in range(0, len(pixels), factor):
-        strip = to_unit(pixels[top : top + factor]).mean(0)
-        width = strip.shape[0]
-        whole_width = width // factor * factor
-        blocks = strip[:whole_width].reshape(-1, factor, strip.shape[1]).mean(1)
-        strips.append(
-            np.concatenate([blocks, strip[whole_width:].mean(0)[None]]) if whole_width < width else blocks
-        )
-    return np.stack(strips).astype(np.float32)
 
 
 def _read_map(
@@ -307,79 +215,6 @@ def _read_map(
     return PictureMap(float(own.max()), heat.astype(np.float32), peak)
 
 
-def _iter_whole_pictures(
-    model: Autoencoder, extractor: FeatureExtractor, kind: Kind, pictures: Sequence[Picture]
-) -> Iterator[Tensor]:
-    """Rows `(n, …)` of whole pictures, a few at a time, in order."""
-    size = extractor.reading.size if KINDS_OF_TILES[kind].resizes else None
-    most = MAX_FLOAT_PIXELS if size or kind in KINDS_WITHOUT_NETWORK else MAX_NETWORK_PIXELS
-    per_pass = passes_per_batch(model, extractor, NUMBERS_PER_PASS)
-    batch: list[Tensor] = []
-    for index in range(len(pictures)):
-        image = _prepare_picture(pictures[index], size, most)
-        pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
-        if batch and (len(batch) == per_pass or (size is None and pixels > most)):
-            for group in _equal_shapes(batch):
-                yield _read_filled(kind, model, extractor, torch.cat(group))
-            batch = []
-        batch.append(image)
-    for group in _equal_shapes(batch):
-        yield _read_filled(kind, model, extractor, torch.cat(group))
-
-
-def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    missing = 0 if kind in KINDS_WITHOUT_NETWORK else -len(tiles) % IMAGES_PER_KERNEL
-    if missing:
-        tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
-    return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
-
-
-def _prepare_picture(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
-    """`(1, C, h, w)` of the picture, resized if `size` is given; ignored pixels have its mean colour."""
-    height, width, _ = picture.pixels.shape
-    factor = int(np.ceil((height * width / most_pixels) ** 0.5))
-    pixels = shrink_pixels(picture.pixels, max(1, factor))
-    if picture.ignored is not None and picture.ignored.any() and not picture.ignored.all():
-        away = _mean_to(picture.ignored, pixels.shape[:2]) > 0.5
-        if not away.all():
-            pixels = np.where(away[..., None], pixels[~away].mean(0), pixels).astype(np.float32)
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    return tensor if size is None else resize_images(tensor, size)
-
-
-def _equal_shapes(batch: list[Tensor]) -> Iterator[list[Tensor]]:
-    """Neighbours of one shape together."""
-    group: list[Tensor] = []
-    for image in batch:
-        if group and image.shape != group[0].shape:
-            yield group
-            group = []
-        group.append(image)
-    if group:
-        yield group
-
-
-def _cut(picture: Picture, shrink: int, size: tuple[int, int]) -> tuple[list[tuple[int, int]], Any]:
-    """Corners of the tiles, and a function from some of them to `(n, C, h, w)`."""
-    pixels = picture.pixels if shrink == 1 else shrink_pixels(picture.pixels, shrink)
-    missing = [max(0, side - have) for side, have in zip(size, pixels.shape[:2], strict=True)]
-    if any(missing):
-        pixels = np.pad(pixels, (*((0, n) for n in missing), (0, 0)), mode="edge")
-
-    def pieces(corners: list[tuple[int, int]]) -> Tensor:
-        cut = [pixels[top : top + size[0], left : left + size[1]] for top, left in corners]
-        return torch.from_numpy(to_unit(np.stack(cut))).permute(0, 3, 1, 2)
-
-    return _corners(pixels.shape[:2], size), pieces
-
-
-def _corners(shape: tuple[int, ...], size: tuple[int, int]) -> list[tuple[int, int]]:
-    rows, columns = (
-        _tile_starts(max(side, tile), tile, TILE_OVERLAP) for side, tile in zip(shape[:2], size, strict=True)
-    )
-    return [(top, left) for top in rows for left in columns]
-
-
 def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     if values.shape == size:
         return values
@@ -389,12 +224,38 @@ def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any
     return np.asarray(F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy())
 
 
-def _mean_to(mask: npt.NDArray[np.bool_], size: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    tensor = torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]
-    return np.asarray(F.interpolate(tensor, (size[0], size[1]), mode="area")[0, 0].numpy())
+def map_with_parts(
+    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Sequence[Picture]
+) -> Iterator[PictureMap]:
+    """Score and map of each picture, in order; maps of several parts are the means of z-scores."""
+    if len(parts) == 1:
+        yield from map_pictures(model, extractor, parts[0], pictures)
+        return
+    streams = [map_pictures(model, extractor, part, pictures) for part in parts]
+    for index, maps in enumerate(zip(*streams, strict=True)):
+        yield average_maps(parts, maps, pictures[index].ignored)
 
 
-def _tile_starts(length: int, piece: int, overlap: float) -> list[int]:
-    """Where pieces of a side begin, so that the last one ends at its end."""
-    step = max(1, round(piece * (1 - overlap)))
-    return [*range(0, length - piece, step), length - piece]
+def average_maps(
+    parts: Sequence[Part], maps: Sequence[PictureMap], ignored: npt.NDArray[np.bool_] | None
+) -> PictureMap:
+    """Score and map of one picture: means of the z-scores and of the maps of several parts."""
+    if len(parts) == 1:
+        return maps[0]
+    side = [max(picture_map.heat.shape[axis] for picture_map in maps) for axis in (0, 1)]
+    size = (min(side[0], MAX_COMBINED_SIDE), min(side[1], MAX_COMBINED_SIDE))
+    heat = np.zeros(size, dtype=np.float64)
+    score = 0.0
+    for part, picture_map in zip(parts, maps, strict=True):
+        score += (picture_map.score - part.centre) / part.spread / len(parts)
+        heat += (_resize_peaks(picture_map.heat, size) - part.map_centre) / part.map_spread / len(parts)
+    return PictureMap(score, heat.astype(np.float32), peak_of(heat, ignored))
+
+
+def _resize_peaks(heat: Heat, size: tuple[int, int]) -> Heat:
+    """A map at another size: its peaks where it is made smaller, interpolated where it is larger."""
+    if heat.shape[0] > size[0] or heat.shape[1] > size[1]:
+        smaller = (min(heat.shape[0], size[0]), min(heat.shape[1], size[1]))
+        tensor = torch.from_numpy(np.ascontiguousarray(heat))[None, None]
+        heat = torch.nn.functional.adaptive_max_pool2d(tensor, smaller)[0, 0].numpy()
+    return enlarge_map(heat, size)
