@@ -116,11 +116,12 @@ def _open_jpeg2000(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
         return None
 
     def decode(content: bytes) -> Pixels:
-        samples = np.asarray(imagecodecs.jpeg2k_decode(content))
+        samples: Pixels = np.asarray(imagecodecs.jpeg2k_decode(content))
         if samples.dtype.kind == "u":
             return samples
         # Signed samples: the lowest is black, as Pillow has it.
-        return (samples.astype(np.int32) + 2 ** (bits - 1)).astype(np.uint8 if bits < 8 else np.uint16)
+        levels: Pixels = samples.astype(np.int32) + 2 ** (bits - 1)
+        return levels.astype(np.uint8 if bits < 8 else np.uint16)
 
     return _deep(
         image,

@@ -42,7 +42,7 @@ def as_gif_frame(pixels: Pixels) -> Image.Image:
         palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
         indices = np.zeros(hidden.shape, np.uint8)
         indices[~hidden] = places
-    info = {}
+    info: dict[str, int] = {}
     if hidden.any():  # a colour of their own: Pillow drops those that no pixel has, and renumbers the others
         indices[hidden] = info["transparency"] = len(palette)
         palette = np.concatenate([palette, np.zeros((1, 3), np.uint8)])
@@ -69,4 +69,4 @@ def _count_colours(pixels: Pixels) -> tuple[Pixels, Pixels]:
         plane.astype(np.int64) for plane in np.moveaxis(_colour(pixels)[~_hidden(pixels)], -1, 0)
     )
     colours, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
-    return colours, places.reshape(-1).astype(np.uint8 if len(colours) <= MAX_COLOURS else np.int64)
+    return colours, places.reshape(-1)

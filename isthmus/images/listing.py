@@ -170,7 +170,9 @@ def walk_folder(
         is_link = not pending
         place, parts = linked.pop(0) if is_link else pending.pop()
         shown = "".join(f"{_printable(part)}/" for part in parts)
-        names, folders, links = [], [], []
+        names: list[str] = []
+        folders: list[str] = []
+        links: list[str] = []
         try:
             facts = os.stat(place)  # noqa: PTH116 - a string
             if (facts.st_dev, facts.st_ino) in visited:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -196,7 +197,7 @@ def _resolution_tags(first: Directory) -> tuple[float, float] | None:
     return sides[0], sides[1]
 
 
-def _jpeg_resolution(info: dict[str, Any], exif: bytes | None) -> tuple[float, float] | None:
+def _jpeg_resolution(info: Mapping[Any, Any], exif: bytes | None) -> tuple[float, float] | None:
     """As the file gives it: where it gives none, Pillow makes up 72 pixels per inch."""
     if info.get("jfif_unit") in (1, 2):
         return _resolution(info.get("dpi"))
