@@ -145,7 +145,7 @@ def test_a_format_without_transparency_gets_white(document: Document) -> None:
     [
         (["compress", "photos/a.png", "-o", "x.isth", "--quality", "0"], 2, "out of range"),
         (["compress", "photos/a.png", "-o", "x.isth", "--bpp", "1", "--psnr", "30"], 2, "choose one"),
-        (["compress", "photos", "-o", "x.isth"], 1, "name a folder"),
+        (["compress", "photos", "-o", "x.isth"], 1, "names one file"),
         (["compress", "photos/a.png", "-o", "x.png"], 1, "name must end with .isth"),
         (["compress", "photos/none.png", "-o", "x.isth"], 1, "no such file"),
         (["compress", "photos/a.png", "-o", "x.isth", "--model", "photos/a.png"], 2, "not a model file"),
