@@ -189,12 +189,12 @@ class ComponentDecoder(Decoder):
         deviations = self.directions.norm(dim=1)
         weakest = deviations[deviations > 0].min() if bool(deviations.any()) else deviations.new_ones(())
         noise = (doubt * weakest)[:, None]
-        kept = deviations / (deviations.square() + noise.square()).sqrt().clamp_min(1e-12)
+        ratio = deviations / (deviations.square() + noise.square()).sqrt().clamp_min(1e-12)
         if generator is not None:
-            drawn = torch.randn(z.shape, generator=generator, device=z.device)
-            z = kept.square() * z.float() + kept * (1 - kept.square()).clamp_min(0).sqrt() * drawn
-        lost = (deviations.square() * (1 - kept.square())).sum(1) / len(self.mean)
-        return z, (self.spread.square() + lost).sqrt().view(-1, 1, 1, 1)
+            random = torch.randn(z.shape, generator=generator, device=z.device)
+            z = ratio.square() * z.float() + ratio * (1 - ratio.square()).clamp_min(0).sqrt() * random
+        hidden_variance = (deviations.square() * (1 - ratio.square())).sum(1) / len(self.mean)
+        return z, (self.spread.square() + hidden_variance).sqrt().view(-1, 1, 1, 1)
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
         """The detail as it seems to be. The network gives the velocity: little noise, little error."""
