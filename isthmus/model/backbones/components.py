@@ -160,8 +160,8 @@ class ComponentDecoder(Decoder):
         random = torch.Generator(device=z.device).manual_seed(0) if generator is None else generator
 
         def draw() -> Tensor:  # without a generator all images are drawn from the same noise
-            one = shape if generator is not None else (1, *shape[1:])
-            return torch.randn(one, generator=random, device=z.device)
+            noise_shape = shape if generator is not None else (1, *shape[1:])
+            return torch.randn(noise_shape, generator=random, device=z.device)
 
         levels = _noise_levels(self.steps, float(self.spread / spread.max())).tolist()
         now, before, last_step = draw() * math.hypot(1, levels[0]), None, 1.0
