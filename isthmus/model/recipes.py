@@ -135,7 +135,7 @@ def generative() -> Recipe:
         name="generative",
         code="128",
         backbone=axes.Components(),
-        optimiser=axes.Optimiser(batch=32, weight_decay=0.01),
+        optimiser=axes.Optimiser(batch=32, weight_decay=0.01, ema=0.998),
     )
 
 

@@ -24,8 +24,12 @@ class Components(Backbone):
     width: Widths = setting((48, 96), "channels of the denoising network at its two resolutions")
     blocks: int = setting(1, "residual blocks at each resolution, each way", low=1, high=32)
     stem: int = setting(4, "space-to-depth factor of the denoising network", low=1, high=16)
-    steps: int = setting(10, "steps in which an image is drawn", low=1, high=1000)
-    doubt: float = setting(0.3, "most noise added to codes in training: what a prior may be off by", low=0.0)
+    steps: int = setting(20, "steps in which an image is drawn", low=1, high=1000)
+    doubt: float = setting(
+        4.0,
+        "most noise on codes in training, over the weakest component: how far a prior may err",
+        low=0.0,
+    )
 
     @property
     def output(self) -> Output:

@@ -31,6 +31,9 @@ FIRST_LOG_VARIANCE = -4.0  # where the bottleneck takes one
 PICTURE_SPREAD = 0.25  # of pixels, by which the picture is divided where the network sees it
 NOISE_MEAN, NOISE_SPREAD = -0.8, 1.4  # of the logarithm of noise over detail in training (Karras et al. 2022)
 MOST_NOISE, LEAST_NOISE, NOISE_POWER = 8.0, 0.04, 4.0  # over detail, in the steps of drawing
+EXACT_SHARE = 0.25  # of codes that get no noise in training
+LEAST_DOUBT = 0.05  # of the most: codes with noise get between the two
+NEW_DOUBT = 0.25  # of the most, with which new images are drawn
 
 
 def build(recipe: Recipe, plan: Plan) -> tuple[Encoder, Decoder]:
@@ -118,48 +121,85 @@ class ComponentDecoder(Decoder):
         This is flow matching on the trigonometric path (Albergo and Vanden-Eijnden 2023).
         """
         height, width = target.shape[-2:]
-        z = code.values
+        count, device = len(target), target.device
 
         def draw(*shape: int) -> Tensor:
-            return torch.randn(shape, generator=generator, device=z.device)
+            return torch.randn(shape, generator=generator, device=device)
 
         target = pad_to_size(target, round_up_size((height, width), 2 * self.stem))
-        doubt = self.doubt * torch.rand(len(z), generator=generator, device=z.device)
-        picture = self(z + doubt[:, None] * draw(*z.shape), (target.shape[-2], target.shape[-1]))
-        angle = torch.atan((-NOISE_MEAN - NOISE_SPREAD * draw(len(z))).exp())
-        detail = F.pixel_unshuffle((target - picture) / self.spread, self.stem)
+        shares = torch.rand(2, count, generator=generator, device=device)
+        doubt = self.doubt * LEAST_DOUBT ** shares[0] * (shares[1] >= EXACT_SHARE)
+        codes, spread = self._disturb(code.values, doubt, generator)
+        picture = self(codes, (target.shape[-2], target.shape[-1]))
+        # More doubt leaves coarse structure open too: the noise must still reach down to the finest detail.
+        least = (self.spread / spread).sqrt().flatten().log()
+        angle = torch.atan((-NOISE_MEAN - least - NOISE_SPREAD * draw(count)).exp())
+        detail = F.pixel_unshuffle((target - picture) / spread, self.stem)
         cosine, sine = angle.cos().view(-1, 1, 1, 1), angle.sin().view(-1, 1, 1, 1)
         clean = self._find_detail(cosine * draw(*detail.shape) + sine * detail, picture, angle, doubt)
-        weight = angle.cos().square().reciprocal()
+        weight = (self.spread / (spread.flatten() * angle.cos())).square()
         if code.image_weight is not None:
             weight = weight * code.image_weight
-        image = picture + self.spread * F.pixel_shuffle(clean, self.stem)
+        image = picture + spread * F.pixel_shuffle(clean, self.stem)
         return replace(code, image_weight=weight), image[..., :height, :width]
 
     def sample(
         self, z: Tensor, size: tuple[int, int] | None = None, skips: object = (),
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        """Noise is removed in `steps`, none is added (DDIM, Song et al. 2021)."""
+        """Noise is removed in `steps`, each of which adds a little (SDE-DPM-Solver++ 2M, Lu et al. 2022).
+
+        What an imperfect network leaves out in one step is mended by those after it. With a generator the
+        code is a prior's, and not wholly trusted: its weak components are drawn too.
+        """
+        count = len(z)
+        doubt = torch.full((count,), 0.0 if generator is None else NEW_DOUBT * self.doubt, device=z.device)
+        z, spread = self._disturb(z, doubt, generator)
         picture = self(z, size, skips)
         shape = F.pixel_unshuffle(picture, self.stem).shape
-        if generator is None:
-            fixed = torch.Generator(device=z.device).manual_seed(0)
-            now = torch.randn((1, *shape[1:]), generator=fixed, device=z.device).expand(shape)
-        else:
-            now = torch.randn(shape, generator=generator, device=z.device)
-        sure = torch.zeros(len(z), device=z.device)
-        for angle, then in itertools.pairwise(_angles(self.steps).to(z.device)):
-            clean = self._find_detail(now, picture, angle.expand(len(z)), sure)
-            noise = (now - angle.sin() * clean) / angle.cos()
-            now = then.sin() * clean + then.cos() * noise
-        drawn: Tensor = picture + self.spread * F.pixel_shuffle(now, self.stem)
+        random = torch.Generator(device=z.device).manual_seed(0) if generator is None else generator
+
+        def draw() -> Tensor:  # without a generator all images are drawn from the same noise
+            noise_shape = shape if generator is not None else (1, *shape[1:])
+            return torch.randn(noise_shape, generator=random, device=z.device)
+
+        levels = _noise_levels(self.steps, float(self.spread / spread.max())).tolist()
+        now, before, last_step = draw() * math.hypot(1, levels[0]), None, 1.0
+        for level, then in itertools.pairwise(levels):
+            angle = torch.full((count,), math.atan(1 / level), device=z.device)
+            clean = self._find_detail(
+                math.sin(math.atan(1 / level)) * now.expand(shape), picture, angle, doubt
+            )
+            if then == 0:
+                now = clean
+                break
+            step, ratio = math.log(level / then), then / level
+            ahead = clean if before is None else clean + (clean - before) * (step / (2 * last_step))
+            now = ratio**2 * now + (1 - ratio**2) * ahead + then * math.sqrt(1 - ratio**2) * draw()
+            before, last_step = clean, step
+        drawn: Tensor = picture + spread * F.pixel_shuffle(now, self.stem)
         return drawn
+
+    def _disturb(self, z: Tensor, doubt: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Codes `(N, K)` seen through noise, and how far images are from their pictures `(N, 1, 1, 1)`.
+
+        The noise is alike in all components of the picture, `doubt (N,)` times the deviation of the weakest:
+        it hides the weak ones and leaves the strong. Codes are shrunk to what is then most likely.
+        """
+        deviations = self.directions.norm(dim=1)
+        weakest = deviations[deviations > 0].min() if bool(deviations.any()) else deviations.new_ones(())
+        noise = (doubt * weakest)[:, None]
+        ratio = deviations / (deviations.square() + noise.square()).sqrt().clamp_min(1e-12)
+        if generator is not None:
+            random = torch.randn(z.shape, generator=generator, device=z.device)
+            z = ratio.square() * z.float() + ratio * (1 - ratio.square()).clamp_min(0).sqrt() * random
+        hidden_variance = (deviations.square() * (1 - ratio.square())).sum(1) / len(self.mean)
+        return z, (self.spread.square() + hidden_variance).sqrt().view(-1, 1, 1, 1)
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
         """The detail as it seems to be. The network gives the velocity: little noise, little error."""
         given = F.pixel_unshuffle((picture - self.mean.mean()) / PICTURE_SPREAD, self.stem)
-        velocity = self.network(noisy, given, angle / (math.pi / 2), doubt).float()
+        velocity = self.network(noisy, given, angle / (math.pi / 2), doubt.log1p()).float()
         detail: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity
         return detail
 
@@ -173,11 +213,10 @@ class ComponentDecoder(Decoder):
         self.spread.copy_(torch.stack(squares).mean().sqrt().clamp_min(1e-3))
 
 
-def _angles(steps: int) -> Tensor:
-    """`(steps + 1,)` from noise, 0, to detail, π/2, with the steps of Karras et al. (2022, eq. 5)."""
-    first, last = MOST_NOISE ** (1 / NOISE_POWER), LEAST_NOISE ** (1 / NOISE_POWER)
-    angles = torch.atan(torch.linspace(first, last, steps) ** -NOISE_POWER)
-    return torch.cat([angles, torch.tensor([math.pi / 2])])
+def _noise_levels(steps: int, share: float) -> Tensor:
+    """`(steps + 1,)`: noise over detail, to `share` of the least and then 0 (Karras et al. 2022, eq. 5)."""
+    first, last = MOST_NOISE ** (1 / NOISE_POWER), (LEAST_NOISE * share) ** (1 / NOISE_POWER)
+    return torch.cat([torch.linspace(first, last, steps) ** NOISE_POWER, torch.zeros(1)])
 
 
 def reduce(images: Tensor, reduction: int) -> Tensor:
