@@ -317,9 +317,9 @@ def audit(
     all_images = images if other is None else joined((images, other), source=images.source, like=images)
     leaks = None
     if other is not None:
-        given = None if groups is None else os.fspath(groups)
+        group_names = None if groups is None else os.fspath(groups)
         listed = (images.groups, other.groups) if images.groups and other.groups else None
-        leaks = find_leakage(images.names, other.names, given, listed=listed)
+        leaks = find_leakage(images.names, other.names, group_names, listed=listed)
     judged = images if network is None else read_for(network, images)
     doubts, stop = None, Interruption()
     with start_task(progress, "examining", 1.0) as task:

@@ -117,7 +117,7 @@ def restore_files(
                 before = source.read(index)
                 page = PageJob(job, index, source.count)
                 after, found = restore(before, page, _part_of(report, index, count))
-                missing.append(found.get("missing"))
+                missing.append(found.get("missing", 0.0))
                 if index == 0:
                     facts, (height, width) = found, before.shape[:2]
                     if job.companion is not None:

@@ -58,7 +58,7 @@ def iter_whole(
     per_pass = passes_per_batch(model, extractor)
     batch: list[Tensor] = []
     for index in range(len(pictures)):
-        image = _whole(pictures[index], size, most)
+        image = _prepare_whole(pictures[index], size, most)
         pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
         if batch and (len(batch) == per_pass or (size is None and pixels > most)):
             for group in _equal_shapes(batch):
@@ -76,7 +76,7 @@ def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, ti
     return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
 
 
-def _whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
+def _prepare_whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:
     """`(1, C, h, w)` of the picture, resized if `size` is given; ignored pixels have its mean colour."""
     height, width, _ = picture.pixels.shape
     factor = int(np.ceil((height * width / most_pixels) ** 0.5))

@@ -68,13 +68,13 @@ class ImageSet:
         names: one per image: its path relative to the folder, or its index.
         labels: (N,) int64 indices into `classes`, or None.
         classes: class names; empty without labels.
-        groups: one per image, of what is held out together, such as a patient; "" for none. Empty where no
-            list names any.
         source: DATA as the user gave it.
         skipped: broken inputs left out.
         notes: choices made in reading, one sentence each, to be said to the user.
         target_channels: of pairs, how many of the last channels are the target; else 0.
         target_source: of pairs, the targets as the user gave them.
+        groups: one per image, of what is held out together, such as a patient; "" for none. Empty where no
+            list names any.
 
     Raises:
         DataError: another sample type, or names, groups or labels of another length.
@@ -84,12 +84,12 @@ class ImageSet:
     names: tuple[str, ...]
     labels: Indices | None = None
     classes: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
     source: str = "array"
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     target_channels: int = 0
     target_source: str = ""
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype not in SAMPLE_TYPES:

@@ -29,12 +29,12 @@ class ClippedNoise:
 
     def mean(self, clean: Tensor) -> Tensor:
         """What the noise shows of clean values in the mean."""
-        shown = clean
+        visible = clean
         if self.black:
-            shown = shown + _clipped_mean(clean, self.sigma)
+            visible = visible + _clipped_mean(clean, self.sigma)
         if self.white:
-            shown = shown - _clipped_mean(1 - clean, self.sigma)
-        return shown
+            visible = visible - _clipped_mean(1 - clean, self.sigma)
+        return visible
 
     def share(self, mean: Tensor) -> Tensor:
         """Its deviation in units of σ, where `mean` is what it shows in the mean."""

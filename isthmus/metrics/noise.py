@@ -125,8 +125,8 @@ def _is_clipped(windows: list[_Window], sigma: float, *, black: bool) -> bool:
         means, middles = (
             (window.means, window.middles) if black else (255 - window.means, 255 - window.middles)
         )
-        here = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
-        near, at = near + int(here.sum()), at + int((middles[here] == 0).sum())
+        is_near = (means > NEAR_BLACK_SIGMAS[0] * sigma) & (means < NEAR_BLACK_SIGMAS[1] * sigma)
+        near, at = near + int(is_near.sum()), at + int((middles[is_near] == 0).sum())
     return near > 0 and at > MIN_CLIPPED_SHARE * near
 
 

@@ -47,7 +47,7 @@ def write_as(path: Path, samples: np.ndarray, photometric: int, **layout: Any) -
     if layout.get("planarconfig") == "separate":
         samples = samples.transpose(2, 0, 1).copy()
     tifffile.imwrite(path, samples, photometric="rgb", **layout)
-    with tifffile.TiffFile(path, mode="r+b") as file:
+    with tifffile.TiffFile(path, mode="r+") as file:
         for page in file.pages:
             page.tags["PhotometricInterpretation"].overwrite(photometric)  # type: ignore[union-attr]
 
