@@ -15,6 +15,7 @@ from PIL import Image
 
 from isthmus.images.deep import DeepImage, scale_levels
 from isthmus.images.exif import PREFIX, read_orientation
+from isthmus.images.heif import decode_deep
 from isthmus.images.png_chunks import decode_deep_png, read_chunks
 from isthmus.images.store import Pixels
 
@@ -27,9 +28,7 @@ _START_OF_FRAME = frozenset({*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9
 
 def open_deep(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
     """The picture in a file that Pillow has opened and would narrow to 8 bits; None where it would not."""
-    opener = {"PNG": _open_png, "PPM": _open_ppm, "JPEG2000": _open_jpeg2000, "AVIF": _open_avif}.get(
-        str(image.format)
-    )
+    opener = _OPENERS.get(str(image.format))
     if opener is None:
         return None
     offset = stream.tell()
@@ -152,6 +151,32 @@ def _open_avif(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
         bits=12 if any(flag & 0x20 for flag in flags) else 10,
         several=bool(getattr(image, "is_animated", False)),
     )
+
+
+def _open_heif(image: Image.Image, stream: IO[bytes]) -> DeepImage | None:
+    bits = int(image.info.get("bit_depth", 8))
+    if bits <= 8:
+        return None
+    alpha = image.mode in ("RGBA", "LA")
+    return _deep(
+        image,
+        stream,
+        lambda content: decode_deep(content, bits),
+        channels=len(image.getbands()),
+        alpha=alpha,
+        bits=bits,
+        orientation=1,  # it is turned already
+        several=bool(getattr(image, "is_animated", False)),
+    )
+
+
+_OPENERS: dict[str, Callable[[Image.Image, IO[bytes]], DeepImage | None]] = {
+    "PNG": _open_png,
+    "PPM": _open_ppm,
+    "JPEG2000": _open_jpeg2000,
+    "AVIF": _open_avif,
+    "HEIF": _open_heif,
+}
 
 
 def _open_bmp(start: bytes, stream: IO[bytes]) -> DeepImage | None:

@@ -19,6 +19,7 @@ from typing import IO, Any
 from PIL import Image
 
 from isthmus.images.exif import PREFIX, ExifTags, clean_block, parse_block, read_orientation, read_tags
+from isthmus.images.heif import open_image
 from isthmus.images.ifd import Directory, DirectoryReader
 from isthmus.images.opening import FORMATS, MAX_PIXELS, Source, naming_faults, open_source
 from isthmus.images.png_chunks import Chunk, drop_chunks, insert_chunks, read_chunks, text_chunk
@@ -106,7 +107,7 @@ def read_metadata(path: Source) -> Metadata:
         if is_tiff(start):
             return _of_tiff(stream)
         try:
-            image = Image.open(stream, formats=FORMATS)
+            image = open_image(stream, FORMATS)
         except OSError:
             return Metadata()
         metadata = metadata_of(image)

@@ -22,6 +22,9 @@ from PIL import Image, UnidentifiedImageError
 from isthmus.errors import DataError, Hint
 from isthmus.images.deep import DeepImage
 from isthmus.images.deep_files import open_deep, open_refused
+from isthmus.images.heif import IS_READ as READS_HEIF
+from isthmus.images.heif import SUFFIXES as HEIF_SUFFIXES
+from isthmus.images.heif import open_image
 from isthmus.images.modes import scale_key
 from isthmus.images.sample_range import UnreadablePixelsError
 from isthmus.images.tiff_bands import find_pictures, is_tiff, open_bands, suits_pillow
@@ -66,7 +69,7 @@ def pillow_limits(max_pixels: int) -> Iterator[None]:
 
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000")
-KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000"
+KINDS = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF, PNM, JPEG 2000" + ", HEIC" * READS_HEIF
 _SUFFIXES_BY_KIND = (
     (".png", ".apng"),
     (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -75,6 +78,7 @@ _SUFFIXES_BY_KIND = (
     (".bmp", ".dib", ".gif"),
     (".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
     (".jp2", ".j2k", ".jpx", ".jpf", ".jpc"),
+    HEIF_SUFFIXES if READS_HEIF else (),
 )
 SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
 MAX_PIXELS = 512_000_000
@@ -221,7 +225,7 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
         page: of a file with several, its place in the file.
     """
     try:
-        image = Image.open(stream, formats=FORMATS)
+        image = open_image(stream, FORMATS)
     except OSError:
         stream.seek(0)
         if is_tiff(stream.read(4)):

@@ -20,6 +20,7 @@ from isthmus.images.store import Pixels
 
 _Answer = TypeVar("_Answer")
 _JPEG = ("JPEG", "MPO")
+_LOSSY_ALPHA = ("AVIF", "HEIF")
 _HEADER_BYTES = 2**16
 _COMPRESSION = 259
 # Of TIFF: JPEG, JPEG 2000, JPEG XL and WebP.
@@ -50,7 +51,7 @@ def lossy_parts(image: Any) -> tuple[bool, bool]:
     if is_pillow(image) and Path(getattr(image, "filename", "") or "").is_file():
         image = image.filename
     if is_pillow(image):
-        return image.format in (*_JPEG, "AVIF", "WEBP"), image.format == "AVIF"
+        return image.format in (*_JPEG, *_LOSSY_ALPHA, "WEBP"), image.format in _LOSSY_ALPHA
     if not isinstance(image, (str, os.PathLike)) and not is_encoded(image):
         return False, False
     source = Path(image) if isinstance(image, (str, os.PathLike)) else content_of(image)
@@ -72,7 +73,7 @@ def lossy_parts(image: Any) -> tuple[bool, bool]:
         at = start.find(b"\xff\x52", max(0, start.find(b"\xff\x4f\xff\x51")))
         lossy = at >= 0 and start[at + 13 : at + 14] == b"\0"
         return lossy, lossy
-    return kind in (*_JPEG, "AVIF"), kind == "AVIF"
+    return kind in (*_JPEG, *_LOSSY_ALPHA), kind in _LOSSY_ALPHA
 
 
 def jpeg_chroma_steps(image: Any) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from isthmus.images import heif
 from isthmus.messages import Message
 from isthmus.wording import format_count
 
@@ -16,7 +17,7 @@ _RAW_SUFFIXES = (
 )
 # Suffixes, what people call the kind, and how such images can be read.
 _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    ((".heic", ".heif", ".hif"), "HEIC", f"{_CONVERT}, for example with heif-convert"),
+    (heif.SUFFIXES, "HEIC", "pip install 'isthmus[formats]' reads them"),
     ((".jxl",), "JPEG XL", f"{_CONVERT}, for example with djxl"),
     (_RAW_SUFFIXES, "camera raw", "develop them to 16-bit TIFF first, for example with darktable-cli"),
     ((".dcm", ".dicom", ".ima"), "DICOM", f"{_CONVERT}, for example with dcm2pnm"),
@@ -54,7 +55,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 _BY_SUFFIX = {suffix: place for place, (suffixes, _, _) in enumerate(_KINDS) for suffix in suffixes}
 # How files of these kinds begin, whatever they are called; by a suffix of the kind.
 _BEGINNINGS = (
-    (rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", ".heic"),
+    (heif.BEGINNING, ".heic"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", ".jxl"),
     (rb"....ftypcrx|FUJIFILMCCD-RAW|FOVb|II(U\0|RO|RS)", ".raw"),
     (rb".{128}DICM", ".dcm"),
@@ -105,7 +106,8 @@ def find_kind(name: str, start: bytes) -> tuple[str, str] | None:
     suffix = next(
         (suffix for pattern, suffix in _BEGINNINGS if re.match(pattern, start, re.DOTALL)), _suffix_of(name)
     )
-    if (place := _BY_SUFFIX.get(suffix)) is None:
+    place = _BY_SUFFIX.get(suffix)
+    if place is None or (heif.IS_READ and suffix in heif.SUFFIXES):
         return None
     _, kind, advice = _KINDS[place]
     return suffix[1:].upper() if kind == _OTHER else kind, advice

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
 
 import isthmus
 from isthmus.errors import UsageError
+from isthmus.images import heif
 from isthmus.images.opening import SUFFIXES
 from isthmus.images.write import LOSSY
 
@@ -164,7 +166,7 @@ KINDS_IN_PLACE = {
     ".dib": "DIB",
     ".gif": "GIF",
 }
-REFUSED_IN_PLACE = {".pbm", ".pfm"}
+REFUSED_IN_PLACE = {".pbm", ".pfm", *heif.SUFFIXES}
 
 
 @pytest.mark.parametrize("upper", [False, True])
@@ -183,13 +185,15 @@ def test_in_place_each_kind_stays_under_its_name_or_is_refused_by_name(*, upper:
             gray.convert("1").save(name, "PPM")
         elif suffix == ".pfm":
             Image.fromarray(pixels / np.float32(255)).save(name, "PPM")
+        elif suffix in heif.SUFFIXES:
+            pillow_heif.from_pillow(gray).save(name)
         else:
             gray.save(name, KINDS_IN_PLACE[suffix], **made_with.get(suffix, {}))
     refused = {suffix: Path(names[suffix]).read_bytes() for suffix in REFUSED_IN_PLACE}
     done = restore("in", "in", in_place=True)
     assert sorted(map(str, Path("in").iterdir())) == sorted(names.values())
     assert {one.name for one in done.skipped} == {Path(names[suffix]).name for suffix in REFUSED_IN_PLACE}
-    assert all("its suffix must be one of" in one.reason for one in done.skipped)
+    assert all("the file name must end with one of" in one.reason for one in done.skipped)
     for suffix, content in refused.items():
         assert Path(names[suffix]).read_bytes() == content
     for suffix, kind in KINDS_IN_PLACE.items():

@@ -12,7 +12,7 @@ import pytest
 import isthmus
 from isthmus.errors import DataError
 
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64)
 MODEL = "photos.safetensors"
 USES: dict[str, Callable[[str], Any]] = {
     "read": isthmus.read,
@@ -36,24 +36,24 @@ USES: dict[str, Callable[[str], Any]] = {
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("name", ["a.heic", "a.jpg"])  # the content tells, not the name
+@pytest.mark.parametrize("name", ["a.jxl", "a.jpg"])  # the content tells, not the name
 def test_every_use_names_the_kind_of_a_single_file(use: str, name: str) -> None:
-    Path(name).write_bytes(HEIC)
-    with pytest.raises(DataError, match=r"HEIC files are not read; convert them to PNG, TIFF or JPEG"):
+    Path(name).write_bytes(JXL)
+    with pytest.raises(DataError, match=r"JPEG XL files are not read; convert them to PNG, TIFF or JPEG"):
         USES[use](name)
 
 
 @pytest.mark.usefixtures("here")
 def test_anomalies_name_other_kinds_and_each_reason_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "isthmus")
-    Path("photos/b.heic").write_bytes(HEIC)
+    Path("photos/b.jxl").write_bytes(JXL)
     Path("photos/broken.png").write_bytes(b"no image")
-    Path("photos/c.png").write_bytes(HEIC)
+    Path("photos/c.png").write_bytes(JXL)
     found = isthmus.anomalies(MODEL, "photos", normal="photos/left", score="reconstruction")
     reasons = {one.name: one.reason for one in found.skipped}
     assert reasons["broken.png"].startswith("not an image of a kind read here")
-    assert reasons["c.png"].startswith("HEIC files are not read")
-    assert sum(note.startswith("not read: 1 HEIC file (b.heic)") for note in found.notes) == 1
+    assert reasons["c.png"].startswith("JPEG XL files are not read")
+    assert sum(note.startswith("not read: 1 JPEG XL file (b.jxl)") for note in found.notes) == 1
 
 
 @pytest.mark.parametrize(

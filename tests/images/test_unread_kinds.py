@@ -11,6 +11,8 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import DataError
+from isthmus.images import heif
+from isthmus.images.unread_kinds import UnreadFiles, find_kind
 
 
 def write_images(folder: Path, count: int = 2) -> None:
@@ -28,32 +30,41 @@ def write_archive(path: Path) -> None:
 def test_other_kinds_of_image_are_counted_and_named(tmp_path: Path) -> None:
     write_images(tmp_path / "a")
     for name in (
-        "b.HEIC",
-        "c.heif",
-        "sub/d.heic",
-        "sub/e.heic",
-        "f.jxl",
+        "b.JXL",
+        "c.jxl",
+        "sub/d.jxl",
+        "sub/e.jxl",
+        "f.psd",
         "g.CR2",
-        ".hidden.heic",
+        ".hidden.jxl",
         "notes.txt",
     ):
         (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "a" / name).write_bytes(b"x")
     found = isthmus.read(tmp_path / "a")
     assert found.names == ("0.png", "1.png")
-    heic, jxl, raw = found.notes
-    assert heic.startswith("not read: 4 HEIC files (b.HEIC, c.heif, sub/d.heic and 1 more); convert")
-    assert jxl.startswith("not read: 1 JPEG XL file (f.jxl); ")
+    jxl, raw, editor = found.notes
+    assert jxl.startswith("not read: 4 JPEG XL files (b.JXL, c.jxl, sub/d.jxl and 1 more); convert")
+    assert editor.startswith("not read: 1 editor file (f.psd); ")
     assert raw.startswith("not read: 1 camera raw file (g.CR2); develop")
     done = isthmus.denoise_files(tmp_path / "a", out=tmp_path / "out", sigma=1)
     assert list(done.notes[:3]) == list(found.notes)
 
 
 def test_a_folder_of_other_kinds_alone_has_the_advice_as_hint(tmp_path: Path) -> None:
-    (tmp_path / "a.heic").write_bytes(b"x")
+    (tmp_path / "a.jxl").write_bytes(b"x")
     with pytest.raises(DataError, match="no images in it") as caught:
         isthmus.read(tmp_path)
-    assert "1 HEIC file (a.heic)" in str(caught.value.hint)
+    assert "1 JPEG XL file (a.jxl)" in str(caught.value.hint)
+
+
+def test_the_extra_that_reads_heic_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = UnreadFiles()
+    files.add("a.HEIC", "sub/a.HEIC")
+    assert files.notes() == ("not read: 1 HEIC file (sub/a.HEIC); pip install 'isthmus[formats]' reads them",)
+    monkeypatch.setattr(heif, "IS_READ", False)
+    found = find_kind("a.jpg", b"\0\0\0\x18ftypheic")
+    assert found == ("HEIC", "pip install 'isthmus[formats]' reads them")
 
 
 @pytest.mark.parametrize("folders", [("a",), ("a/x", "a/y")])
