@@ -34,7 +34,7 @@ def open_image(stream: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     from pillow_heif import HeifImageFile
 
     # Not registered with Pillow: that would change what other code in this process opens.
-    image: Image.Image = HeifImageFile(stream)
+    image: Image.Image = HeifImageFile(stream)  # type: ignore[no-untyped-call]
     return image
 
 
