@@ -214,7 +214,9 @@ def _leave_results_out(
         )
     if in_place and not is_input_folder:
         refuse_unused("in_place", "where the output is not the folder of the images")
-    if is_input_folder or not any(place.is_relative_to(folder) for folder in folders):
+    if is_input_folder:
+        return _keep_below(listed, place)
+    if not any(place.is_relative_to(folder) for folder in folders):
         return listed
     named = {_resolve(source) for source in inputs}
     rows = [
@@ -230,6 +232,24 @@ def _leave_results_out(
             files=format_count(left_out, "file"),
             out=os.fspath(out),
             verb=choose_word(left_out, "is", "are"),
+        )
+    return listed.chosen(rows)
+
+
+def _keep_below(listed: InputFiles, folder: Path) -> InputFiles:
+    """Without files that lie outside of the folder, which links lead to: they are not written in place."""
+    places = [path if path.is_symlink() else path.parent for path, _ in listed.files]
+    real = {place: _resolve(place) for place in set(places)}
+    rows = [row for row, place in enumerate(places) if real[place].is_relative_to(folder)]
+    left_out = len(listed.files) - len(rows)
+    if left_out:
+        log_note(
+            "{files} outside of {folder}, reached by links, {verb} left as {they}",
+            id="output.outside-in-place",
+            files=format_count(left_out, "file"),
+            folder=os.fspath(folder),
+            verb=choose_word(left_out, "is", "are"),
+            they=choose_word(left_out, "it is", "they are"),
         )
     return listed.chosen(rows)
 
@@ -297,7 +317,7 @@ def refuse_unused(option: str, reason: str, *, hint: Hint | None = None) -> NoRe
     """Refuse an option that was given and changes nothing.
 
     Args:
-        why: ends the sentence "OPTION has no effect …".
+        reason: ends the sentence "OPTION has no effect …".
 
     Raises:
         UsageError: always.

@@ -151,7 +151,7 @@ def _count_band(contexts: Contexts, tiles: Sequence[Ints]) -> Band:
 
 
 def _count_bytes(contexts: Contexts, fitting: Sequence[Ints], held_out: Sequence[Ints]) -> int:
-    """Bytes for `held` with weights counted on `fitting`."""
+    """Bytes for `held_out` with weights counted on `fitting`."""
     if not held_out:
         return 0
     band = _count_band(contexts, fitting)

@@ -110,7 +110,7 @@ def from_attachment(
 def pack_band(band: Band, previous: Band | None = None) -> bytes:
     """All arrays of a band in order, each as its lowest bytes, then the next higher ones; deflated.
 
-    With the band `before`, each array stands for its differences from that one's.
+    With the band `previous`, each array stands for its differences from that one's.
     """
     parts = []
     for name in shapes(band.channels, len(band.shifts)):

@@ -51,10 +51,10 @@ class Membership:
 
 
 def measure_membership(members: Numbers, non_members: Numbers) -> Membership:
-    """How well a small loss separates members from others.
+    """How well a small loss separates members from non-members.
 
     Args:
-        members, others: `(n,)` and `(m,)`, losses of training images and of images not trained on.
+        members, non_members: `(n,)` and `(m,)`, losses of training images and of images not trained on.
 
     Raises:
         DataError: fewer than 10 on a side.

@@ -85,7 +85,7 @@ def check_width(width: int, expected: int) -> None:
     """
     if width != expected:
         raise ModelFileError(
-            "the anomaly detector is for {expected} numbers an image, and the model gives {given}",
+            "the anomaly detector expects {expected} numbers per image, but the model gives {given}",
             id="anomalies.other-model",
             expected=expected,
             given=width,

@@ -93,8 +93,8 @@ def find_near_copies(
     """Pairs of pictures that are much nearer to one another than two pictures usually are, nearest first.
 
     Args:
-        others: the second of each pair is one of these, which also define what is usual; None compares the
-            pictures with one another.
+        other_looks: the second of each pair is one of these, which also define what is usual; None compares
+            the pictures with one another.
     """
     second_rows = _sample_rows(looks if other_looks is None else other_looks, seed)
     if len(second_rows) < 4 or not looks:

@@ -176,7 +176,8 @@ def walk_folder(
         try:
             facts = os.stat(place)  # noqa: PTH116 - a string
             if (facts.st_dev, facts.st_ino) in visited:
-                left_out.append(shown)
+                if is_link:
+                    left_out.append(shown)
                 continue
             with os.scandir(place) as entries:
                 for entry in entries:

@@ -59,7 +59,7 @@ _BEGINNINGS = (
     (rb"\xff\x0a|\0\0\0\x0cJXL ", ".jxl"),
     (rb"....ftypcrx|FUJIFILMCCD-RAW|FOVb|II(U\0|RO|RS)", ".raw"),
     (rb".{128}DICM", ".dcm"),
-    (rb"%PDF|%!PS|<svg|\s*<\?xml[^>]*\?>\s*(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg", ".svg"),
+    (rb"%PDF|%!PS|<svg|\s*<\?xml[^>]*\?>\s*(<!--(?:(?!-->).)*-->\s*|<!DOCTYPE[^>]*>\s*)*<svg", ".svg"),
     (rb"8BPS|gimp xcf", ".psd"),
     (rb"\x76\x2f\x31\x01|#\?(RADIANCE|RGBE)", ".exr"),
     (rb"....ftyp(?!avi)|\x1a\x45\xdf\xa3|RIFF....AVI ", ".mp4"),

@@ -109,7 +109,7 @@ def of_picture(pixels: npt.NDArray[Any], lossy: tuple[bool, bool] = (False, Fals
         DataError: NaN or negative samples.
     """
     check_values(pixels)
-    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    top = 1.0 if pixels.dtype.kind in "bf" else float(np.iinfo(pixels.dtype).max)
     levels = [LOSSY_LEVEL / 255 * top if is_lossy else 0 for is_lossy in lossy]
     if pixels.shape[2] in (2, 4):
         visible = np.asarray(pixels[..., -1] > levels[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus.api.picture_views import IMAGE_SUFFIXES
 from isthmus.errors import UsageError
+from isthmus.images.listing import walk_folder
 
 MAX_LISTED_FILES = 2_000
 MAX_LISTED_FOLDERS = 500
@@ -76,10 +77,10 @@ class DataFolder:
         UsageError: a link in the folder leads out of the root.
         """
         assert self.root is not None
-        for place, folders, files in os.walk(folder):
-            for entry in (*folders, *files):
-                path = Path(place, entry)
-                if path.is_symlink() and self.root not in path.resolve().parents:
+        for place, _, files in walk_folder(folder, []):  # as a use will: through links to folders
+            links = [path for entry in files if (path := Path(place, entry)).is_symlink()]
+            for path in (Path(place), *links):
+                if not path.resolve().is_relative_to(self.root):
                     raise UsageError(
                         "{name}: the link {link} leads out of the folder of images",
                         id="page.link-out",

@@ -16,7 +16,7 @@ class Request:
         self._values = values
 
     def text(self, name: str, default: str | None = None, *, choices: Sequence[str] | None = None) -> str:
-        """A text; with `known`, one of these."""
+        """A text; with `choices`, one of these."""
         value = self._values.get(name, default)
         if not isinstance(value, str) or len(value) > 4_000 or (choices is not None and value not in choices):
             _refuse(name, value)

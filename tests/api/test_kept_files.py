@@ -259,3 +259,16 @@ def test_a_folder_called_like_a_stream_is_given_with_its_place() -> None:
     assert np.array_equal(isthmus.read("b.png").image(0)[..., 0], STACK[0])
     subprocess.run([*command, "b.png", "-o", "./-", *options], check=True)
     assert Path("./-/b.png").is_file()
+
+
+def test_in_place_leaves_what_links_lead_to_outside() -> None:
+    for folder in ("in", "elsewhere"):
+        Path(folder).mkdir()
+        Image.fromarray(STACK[0]).save(f"{folder}/a.png")
+    before = Path("elsewhere/a.png").read_bytes()
+    Path("in/originals").symlink_to(Path("elsewhere").resolve())
+    Path("in/b.png").symlink_to(Path("elsewhere/a.png").resolve())
+    done = restore("in", "in", in_place=True)
+    assert [one.output for one in done.files] == ["in/a.png"]
+    assert any(note.startswith("2 files outside of") for note in done.notes)
+    assert Path("elsewhere/a.png").read_bytes() == before

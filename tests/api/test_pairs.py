@@ -157,6 +157,12 @@ def test_a_denoiser_is_a_start(condition: bool) -> None:
     torch.testing.assert_close(made, denoised, atol=2e-3, rtol=0)
 
 
+def test_a_start_of_another_backbone_is_refused() -> None:
+    start = build(replace(isthmus.recipe("dense"), code="4"), channels=3, size=(16, 16))
+    with pytest.raises(UsageError, match="another architecture"):
+        isthmus.train(TARGETS, target=TARGETS, recipe="transform-pairs", start_from=start, steps=1)
+
+
 def test_a_start_of_other_channels_is_refused() -> None:
     start = build(replace(isthmus.recipe("denoising"), code="8@8"), channels=1, size=(16, 16))
     with pytest.raises(UsageError, match="another architecture"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,13 @@ def test_images_beside_class_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "0.png").unlink()
     again = isthmus.read(tmp_path / "a")
     assert (again.classes, again.notes) == (("cat", "dog"), ())
+
+
+def test_comments_before_a_drawing_are_passed_in_no_time() -> None:
+    start = time.monotonic()
+    assert find_kind("a.png", b"<?xml?>" + b"<!---->" * 140) is None
+    assert find_kind("a.png", b"<?xml?>" + b"<!-- x -->" * 90 + b"<svg") == (
+        "vector drawing",
+        "draw them as PNG first",
+    )
+    assert time.monotonic() - start < 1

@@ -237,3 +237,10 @@ def test_each_page_is_filled_by_the_page_of_its_mask(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "mask.tif", holes[:2], photometric="minisblack")
     with pytest.raises(DataError, match="it has 2 pages, and the image 3"):
         isthmus.inpaint_files(tmp_path / "a.tif", mask=tmp_path / "mask.tif", out=tmp_path / "d.tif")
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_masks_of_booleans_may_have_channels(channels: int) -> None:
+    hidden = np.zeros((8, 8, channels), bool)
+    hidden[2:5, 3, :] = True
+    assert np.array_equal(masks.of_picture(hidden), hidden[..., 0])

@@ -204,3 +204,18 @@ def test_links_are_followed_within_the_folder_alone(tmp_path: Path) -> None:
 )
 def test_which_addresses_are_this_machine_alone(host: str, alone: bool) -> None:
     assert is_loopback(host) is alone
+
+
+def test_links_behind_links_are_checked_too(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for folder in ("x", "y"):
+        (root / folder).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(root / folder / "a.png")
+    (root / "x" / "link").symlink_to(root / "y")
+    (tmp_path / "elsewhere").mkdir()
+    folder = DataFolder(root)
+    assert folder.resolve("x", folder=True) == root / "x"
+    (root / "y" / "out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError) as caught:
+        folder.resolve("x", folder=True)
+    assert caught.value.id == "page.link-out"

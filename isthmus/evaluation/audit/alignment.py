@@ -56,7 +56,7 @@ def tangent_error(images: Tensor, of: Tensor, targets: Tensor) -> Tensor:
     Right for small changes and a rough guess for others, but a hundred times cheaper than `align`.
 
     Args:
-        images: `(M, h, w)`; of: `(P,)` which of them is laid over which of the `others`, `(P, h, w)`.
+        images: `(M, h, w)`; of: `(P,)` which of them is laid over which of the `targets`, `(P, h, w)`.
 
     Returns:
         `(P,)` root mean square difference.

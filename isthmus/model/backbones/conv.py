@@ -139,9 +139,9 @@ class ConvEncoder(Encoder):
         return self.last if isinstance(self.last, nn.Linear) else None
 
     def weights_for_pairs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if self.patches is None:
+        kernel, own = weights.get("first.weight"), self.state_dict()
+        if self.patches is None or kernel is None or kernel.shape[2:] != self.first.weight.shape[2:]:
             return dict(weights)
-        kernel, own = weights["first.weight"], self.state_dict()
         image, mapped = self.seen * self.stem**2, self.patches.out_channels * self.stem**2
         positions = kernel.shape[1] - self.positions.channels
         first = torch.zeros_like(own["first.weight"])
