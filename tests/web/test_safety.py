@@ -213,9 +213,9 @@ def test_links_behind_links_are_checked_too(tmp_path: Path) -> None:
         Image.new("L", (8, 8)).save(root / folder / "a.png")
     (root / "x" / "link").symlink_to(root / "y")
     (tmp_path / "elsewhere").mkdir()
-    folder = DataFolder(root)
-    assert folder.resolve("x", folder=True) == root / "x"
+    data = DataFolder(root)
+    assert data.resolve("x", folder=True) == root / "x"
     (root / "y" / "out").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError) as caught:
-        folder.resolve("x", folder=True)
+        data.resolve("x", folder=True)
     assert caught.value.id == "page.link-out"
