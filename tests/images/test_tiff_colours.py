@@ -143,7 +143,9 @@ def write_palette(
     """Numbers of colours, with alpha where `kind` says which, and a ColorMap of any length."""
     tags = [] if palette is None else [(320, "H", palette.size, palette.reshape(-1).tolist(), True)]
     options: dict[str, Any] = {"photometric": "minisblack", "extratags": tags, "metadata": None, **layout}
-    tifffile.imwrite(path, samples, **options, **({"extrasamples": [kind]} if kind else {}))
+    if kind:
+        options["extrasamples"] = [kind]
+    tifffile.imwrite(path, samples, **options)
     with tifffile.TiffFile(path, mode="r+") as file:
         file.pages[0].tags["PhotometricInterpretation"].overwrite(3)  # type: ignore[union-attr]
 
