@@ -132,9 +132,11 @@ def straighten_alpha(samples: Pixels) -> Pixels:
             straight = np.where(alpha > 0, np.minimum(colour.astype(np.float64) / alpha, white), 0)
         return np.concatenate([straight.astype(samples.dtype), alpha], axis=2)
     top = int(np.iinfo(samples.dtype).max)
-    levels = colour.astype(np.uint64) * np.uint64(top) // np.maximum(alpha, 1).astype(np.uint64)
+    wide = np.int64 if samples.dtype.kind == "i" else np.uint64
+    levels = colour.astype(wide) * wide(top) // np.maximum(alpha, 1).astype(wide)
     hidden = colour if colour.shape[2] == 1 else 0  # what nobody sees, as Pillow has it
-    straight = np.where(alpha == 0, hidden, levels.clip(0, top)).astype(samples.dtype)
+    lowest = int(np.iinfo(samples.dtype).min)
+    straight = np.where(alpha <= 0, hidden, levels.clip(lowest, top)).astype(samples.dtype)
     return np.concatenate([straight, alpha], axis=2)
 
 

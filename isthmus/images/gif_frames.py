@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 
 from isthmus.images.store import Pixels
 
 MAX_COLOURS = 256
+_BLOCK_PX = 2**18  # whose colours are looked at together
 _HALF = 128  # of 255: alpha from here on is opaque
 
 
@@ -16,7 +19,7 @@ def lost_in_gif(pixels: Pixels) -> tuple[str, ...]:
     words = []
     if pixels.shape[2] in (2, 4) and ((pixels[..., -1] > 0) & (pixels[..., -1] < 255)).any():
         words.append("soft transparency")
-    if len(_count_colours(pixels)[0]) > MAX_COLOURS - bool(_hidden(pixels).any()):
+    if _few_colours(pixels, MAX_COLOURS - bool(_hidden(pixels).any())) is None:
         words.append(f"colours beyond {MAX_COLOURS}")
     return tuple(words)
 
@@ -33,15 +36,16 @@ def as_gif_frame(pixels: Pixels) -> Image.Image:
     """A picture `(H, W, 1 to 4)` uint8 with a palette: exactly, where its colours are few enough."""
     hidden = _hidden(pixels)
     most = MAX_COLOURS - bool(hidden.any())
-    colours, places = _count_colours(pixels)
-    if len(colours) > most:
+    colours = _few_colours(pixels, most)
+    if colours is None:
         few = Image.fromarray(_colour(pixels)).quantize(most, Image.Quantize.MEDIANCUT)
         palette = np.array(few.getpalette("RGB"), np.uint8).reshape(-1, 3)[:most]
         indices = np.array(few)
     else:
         palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
         indices = np.zeros(hidden.shape, np.uint8)
-        indices[~hidden] = places
+        for rows in _blocks(pixels):
+            indices[rows][~hidden[rows]] = np.searchsorted(colours, _numbers_seen(pixels[rows]))
     info: dict[str, int] = {}
     if hidden.any():  # a colour of their own: Pillow drops those that no pixel has, and renumbers the others
         indices[hidden] = info["transparency"] = len(palette)
@@ -63,10 +67,26 @@ def _hidden(pixels: Pixels) -> Pixels:
     return np.asarray(pixels[..., -1] < _HALF)
 
 
-def _count_colours(pixels: Pixels) -> tuple[Pixels, Pixels]:
-    """The different colours of what is seen, as whole numbers, and which of them each pixel has."""
-    red, green, blue = (
-        plane.astype(np.int64) for plane in np.moveaxis(_colour(pixels)[~_hidden(pixels)], -1, 0)
-    )
-    colours, places = np.unique(red << 16 | green << 8 | blue, return_inverse=True)
-    return colours, places.reshape(-1)
+def _few_colours(pixels: Pixels, most: int) -> Pixels | None:
+    """The colours of what is seen as rising whole numbers; None where there are more than `most`."""
+    known = np.empty(0, np.int32)
+    for rows in _blocks(pixels):
+        known = np.union1d(known, _numbers_seen(pixels[rows]))
+        if len(known) > most:
+            return None
+    return known
+
+
+def _numbers_seen(pixels: Pixels) -> Pixels:
+    """The colour of each pixel that is seen as one whole number."""
+    seen = ~_hidden(pixels)
+    red, green, blue = (plane[seen].astype(np.int32) for plane in np.moveaxis(_colour(pixels), -1, 0))
+    numbers: Pixels = red << 16 | green << 8 | blue
+    return numbers
+
+
+def _blocks(pixels: Pixels) -> Iterator[slice]:
+    """Rows that are looked at together."""
+    height, width = pixels.shape[:2]
+    step = max(1, _BLOCK_PX // max(1, width))
+    return (slice(start, start + step) for start in range(0, height, step))

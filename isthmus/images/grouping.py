@@ -15,8 +15,8 @@ import numpy as np
 
 from isthmus.errors import DataError, UsageError
 from isthmus.images.store import ImageSet, Indices
-from isthmus.images.tables import check_one_value, header_columns, read_rows, split_rows
-from isthmus.input_files import read_text, special_kind
+from isthmus.images.tables import check_one_value, header_columns, read_cells, read_rows
+from isthmus.input_files import special_kind
 from isthmus.log import log_note
 from isthmus.messages import Message
 from isthmus.wording import format_count
@@ -152,7 +152,7 @@ def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
 
 
 def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
-    """Lines `name,group`, or with semicolons or tabs; also unquoted names may hold commas.
+    """Lines `name,group`, or with semicolons or tabs; also unquoted names may hold these.
 
     Or a list of images whose header names a column of groups, see `isthmus.images.tables`.
 
@@ -161,7 +161,7 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
     """
     groups: dict[str, str] = {}
     try:
-        rows = split_rows(read_text(path))
+        rows, delimiter = read_cells(path, even=False)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(
@@ -184,8 +184,8 @@ def read_groups(path: str | os.PathLike[str]) -> Mapping[str, str]:
                 id="audit.group-line",
                 path=path,
                 number=number,
-                row=",".join(row)[:60],
+                row=delimiter.join(row)[:60],
             )
-        image_name, group = ",".join(name).strip(), group.strip()
+        image_name, group = delimiter.join(name).strip(), group.strip()
         check_one_value(path, image_name, "group", groups.setdefault(image_name, group), group)
     return groups

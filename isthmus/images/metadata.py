@@ -163,7 +163,9 @@ def _of_tiff(stream: IO[bytes]) -> Metadata:
     if tags is None:
         return Metadata()
     place = find_pictures(stream)[0]
-    first = next(islice(DirectoryReader.open(stream).chain(), place, None))
+    first = next(islice(DirectoryReader.open(stream).chain(), place, None), None)
+    if first is None:
+        return Metadata()
     photometric = first.number(_PHOTOMETRIC)
     icc, dropped = _fitting_profile(first.data(_ICC_TAG), converted=photometric in _CONVERTED_FROM)
     if photometric in _CONVERTED_FROM:
@@ -226,7 +228,7 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
     texts: list[Chunk] = []
     colour: dict[bytes, Chunk] = {}
     others: dict[str, None] = {}
-    palette, background, layout = b"", None, b"\x08\0"
+    palette, background, layout = b"", None, b""
     for kind, body in read_chunks(stream):
         keyword = body.partition(b"\0")[0]
         if kind == b"eXIf":
@@ -239,10 +241,10 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
             if not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
                 texts.append((kind, body))
         elif kind == b"IHDR":
-            layout = body[8:10]
+            layout = layout or body[8:10]
         elif kind == b"PLTE":
             palette = body
-        elif kind == b"bKGD":
+        elif kind == b"bKGD" and len(layout) == 2:
             background = _background(body, palette, *layout)
         elif kind not in _OTHER_CHUNKS:
             others[kind.decode("latin-1")] = None
@@ -267,7 +269,7 @@ def _background(body: bytes, palette: bytes, bits: int, colour: int) -> tuple[in
         levels, most = struct.unpack(f">{len(body) // 2}H", body[: len(body) // 2 * 2]), 2**bits - 1
     if len(levels) == 1:
         levels *= 3
-    if len(levels) != 3 or max(levels) > most:
+    if len(levels) != 3 or most == 0 or max(levels) > most:
         return None
     red, green, blue = (level * 65535 // most for level in levels)
     return red, green, blue
@@ -352,7 +354,10 @@ def with_png_metadata(png: bytes, metadata: Metadata) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", *metadata.aspect, 0)))
     if metadata.background is not None:
         bits, kind = png[_DEPTH_AT], png[_DEPTH_AT + 1]
-        levels = metadata.background[: 1 if kind in (0, 4) else 3]
+        levels: tuple[int, ...] = metadata.background
+        if kind in (0, 4):  # gray, by the weights of ITU-R BT.601
+            red, green, blue = levels
+            levels = ((299 * red + 587 * green + 114 * blue + 500) // 1000,)
         levels = tuple((level * (2**bits - 1) + 32767) // 65535 for level in levels)
         chunks.append((b"bKGD", struct.pack(f">{len(levels)}H", *levels)))
     if metadata.exif:

@@ -37,6 +37,10 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
     return np.dtype(np.uint16) if image.mode.startswith("I") else np.dtype(np.uint8)
 
 
+class _HighBytes(tuple[int, ...]):
+    """A transparent colour of 16 bits that has been brought to 8 already: once is enough."""
+
+
 def scale_key(image: Image.Image, stream: IO[bytes] | None = None) -> None:
     """Bring the transparent colour of a PNG to the 8 bits of its pixels, before they load.
 
@@ -51,7 +55,9 @@ def scale_key(image: Image.Image, stream: IO[bytes] | None = None) -> None:
     if image.format != "PNG" or not tile or not isinstance(key, (int, tuple)):
         return
     if image.mode == "RGB" and isinstance(key, tuple):
-        image.info["transparency"] = tuple(level & 255 for level in key)
+        high = str(tile[0][3]) == "RGB;16B" and not isinstance(key, _HighBytes)  # as Pillow reads the pixels
+        levels = _HighBytes(level >> 8 for level in key) if high else type(key)(level & 255 for level in key)
+        image.info["transparency"] = levels
     elif image.mode == "L" and isinstance(key, int):
         bits = {"L;2": 2, "L;4": 4}.get(str(tile[0][3]), 8)
         image.info["transparency"] = (key & (2**bits - 1)) * 255 // (2**bits - 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from isthmus.errors import DataError
 from isthmus.images.content import content_of, is_encoded
@@ -59,6 +59,8 @@ def lossy_parts(image: Any) -> tuple[bool, bool]:
         with opened(source, MAX_PIXELS) as opened_image:
             kind = opened_image.format
         with open_source(source) as stream:
+            if kind == "WEBP":
+                return _is_lossy_webp(stream), False  # its alpha is kept
             start = stream.read(_HEADER_BYTES)
             if kind == "TIFF":
                 pages = DirectoryReader.open(stream).chain(only=frozenset({_COMPRESSION}))
@@ -66,14 +68,25 @@ def lossy_parts(image: Any) -> tuple[bool, bool]:
                 return lossy, lossy
     except (DataError, ValueError):
         return False, False
-    if kind == "WEBP":  # its alpha is kept
-        stream_kind = re.search(rb"VP8[ L]", start)
-        return stream_kind is not None and stream_kind[0] == b"VP8 ", False
     if kind == "JPEG2000":  # the transformation in the segment COD of the stream: 0 is irreversible
         at = start.find(b"\xff\x52", max(0, start.find(b"\xff\x4f\xff\x51")))
         lossy = at >= 0 and start[at + 13 : at + 14] == b"\0"
         return lossy, lossy
     return kind in (*_JPEG, *_LOSSY_ALPHA), kind in _LOSSY_ALPHA
+
+
+def _is_lossy_webp(stream: IO[bytes]) -> bool:
+    """Whether a picture in a WebP file is a lossy stream (RFC 9649, section 2.7)."""
+    at = 12  # behind `RIFF`, its size and `WEBP`
+    stream.seek(at)
+    while len(head := stream.read(8)) == 8:
+        kind, size = struct.unpack("<4sI", head)
+        if kind == b"VP8 ":
+            return True
+        # A frame has 16 bytes about it, then chunks of its own.
+        at += 8 + (16 if kind == b"ANMF" else size + size % 2)
+        stream.seek(at)
+    return False
 
 
 def jpeg_chroma_steps(image: Any) -> tuple[int, int] | None:

@@ -3,8 +3,8 @@
     path,label,patient           a header names the columns, in any order;
     scans/1.png,benign,p01       without one they are path, label and group
 
-Cells are parted by commas, semicolons or tabs. Paths are relative to the folder of the list. The text is
-UTF-8, with or without a byte order mark, or UTF-16 with one.
+Cells are parted by commas, semicolons or tabs, those of a `.tsv` by tabs alone. Paths are relative to the
+folder of the list. The text is UTF-8, with or without a byte order mark, or UTF-16 with one.
 """
 
 from __future__ import annotations
@@ -105,11 +105,10 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
         DataError: unreadable, or none does.
     """
     try:
-        text = read_text(path)
         if Path(path).suffix.lower() == ".txt":
-            rows = [TableRow(name) for name in list_names(text)]
+            rows = [TableRow(name) for name in list_names(read_text(path))]
         else:
-            rows = _by_columns(split_rows(text))
+            rows = _by_columns(read_cells(path)[0])
     except (OSError, ValueError) as error:
         raise DataError(
             "{path} is not a list of image files: {reason}",
@@ -122,23 +121,40 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
     return rows
 
 
-def split_rows(text: str) -> list[list[str]]:
-    """The rows of a table whose cells are parted by tabs, by commas, or, as Excel writes them where a comma
-    is the decimal mark, by semicolons: the first line decides.
+def read_cells(path: str | os.PathLike[str], *, even: bool = True) -> tuple[list[list[str]], str]:
+    """The rows of a table, and what parts their cells.
+
+    That is tabs in a `.tsv`, where quotes are letters as any others. Else it is what Excel's own first line
+    `sep=;` names; tabs or semicolons where they make a header of the first line, or cells of each line; and
+    commas otherwise.
+
+    Args:
+        path: of the file.
+        even: without a header, tabs and semicolons part cells only where all lines have equally many.
 
     Raises:
-        ValueError: no such table.
+        OSError, ValueError: unreadable, or no such table.
     """
+    text = read_text(path)
     first, _, rest = text.lstrip("\r\n").partition("\n")
-    if named := re.fullmatch(r"sep=([,;\t])\r?", first):  # Excel's own line, which names it
-        return csv_rows(rest, named[1])
+    if named := re.fullmatch(r"sep=([,;\t])\r?", first):
+        return csv_rows(rest, named[1]), named[1]
+    if Path(path).suffix.lower() == ".tsv":
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return [line.split("\t") for line in lines], "\t"
     bare = _QUOTED.sub("", first)
-    if "\t" in bare:
-        return csv_rows(text, "\t")
-    by_semicolons = ";" in bare and (
-        "," not in bare or header_columns(next(iter(csv_rows(first, ";")))) is not None
-    )
-    return csv_rows(text, ";" if by_semicolons else ",")
+    candidates = [delimiter for delimiter in "\t;," if delimiter in bare]
+    for delimiter in candidates:
+        if header_columns(next(iter(csv_rows(first, delimiter)))) is not None:
+            return csv_rows(text, delimiter), delimiter
+    for delimiter in candidates:
+        if delimiter == "," or (delimiter == ";" and "," in candidates):
+            continue
+        rows = csv_rows(text, delimiter)
+        counts = {len(row) for row in rows if any(cell.strip() for cell in row)}
+        if min(counts, default=0) > 1 and (len(counts) == 1 or not even):
+            return rows, delimiter
+    return csv_rows(text), ","
 
 
 def header_columns(row: Sequence[str]) -> dict[str, int] | None:

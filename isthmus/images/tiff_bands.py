@@ -32,7 +32,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _DESCRIPTION, _EXTRA, _FORMAT = 258, 262, 277, 284, 270, 338, 339
-_BELOW = 330
+_COLOURMAP, _BELOW = 320, 330
 _SUBFILE, _ORIENTATION, _COMPRESSION, _DEPTH = 254, 274, 259, 32997
 _NEEDING_LIBTIFF = frozenset({5, 8, 32773, 32946})
 _BUILT_INTO_PILLOW = frozenset({1, 2, 3, 4, 6, 7, *_NEEDING_LIBTIFF})
@@ -72,7 +72,7 @@ def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
     if compression in _NEEDING_LIBTIFF and photometric != _PALETTE:
         return False  # libtiff prints what it finds in damaged files
     if photometric == _PALETTE:
-        return bool(samples == 1 and max(bits) <= 8)
+        return bool(samples == 1 and max(bits) <= 8 and len(tags.get(_COLOURMAP, ())) == 3 * 2 ** max(bits))
     are_integers = {1} >= set(tags.get(_FORMAT, (1,)))
     if not are_integers or tags.get(_PLANES, 1) != 1 or set(bits) != {8}:
         return bool(are_integers and samples == 1 and bits == (1,) and photometric in (0, 1))
@@ -193,7 +193,7 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
         stacked = parts[0] if len(parts) == 1 else np.stack(parts)
         stacked = np.moveaxis(stacked, 0, -1) if first else stacked
         samples = np.ascontiguousarray(stacked.reshape(height, width, stored), dtype=_native(page.dtype))
-        if alpha == _ASSOCIATED:
+        if alpha == _ASSOCIATED and photometric != _PALETTE:
             samples = straighten_alpha(samples)
         if convert is None:
             return samples
@@ -201,7 +201,10 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
             (samples, samples[..., :0]) if alpha is None else (samples[..., :-1], samples[..., -1:])
         )
         converted = convert(colour, page)
-        return np.concatenate([converted, _fit_levels(opacity, page.bitspersample, converted.dtype)], axis=2)
+        opacity = _fit_levels(opacity, page.bitspersample, converted.dtype)
+        whole = np.concatenate([converted, opacity], axis=2)
+        # Numbers of colours are not multiplied by alpha; the colours are.
+        return straighten_alpha(whole) if alpha == _ASSOCIATED and photometric == _PALETTE else whole
 
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     dtype = _native(page.dtype)
@@ -240,7 +243,10 @@ def _check_kind(page: Any, photometric: int) -> None:
         (_ASSOCIATED,),
         (_UNASSOCIATED,),
     )
-    if photometric in _GRAY_OR_RGB or (is_whole and has_bits and is_known):
+    has_colours = photometric != _PALETTE or _has_colours(page, bits)
+    # Around which zero a* and b* would have been multiplied by alpha, no standard says.
+    is_straight = photometric not in _LABS or extra != (_ASSOCIATED,)
+    if photometric in _GRAY_OR_RGB or (is_whole and has_bits and is_known and has_colours and is_straight):
         return
     raise UnreadablePixelsError(
         "has colours of a kind that is not read in this layout ({photometric}, {bits} bits)",
@@ -248,6 +254,11 @@ def _check_kind(page: Any, photometric: int) -> None:
         photometric=getattr(page.photometric, "name", photometric),
         bits=page.bitspersample,
     )
+
+
+def _has_colours(page: Any, bits: int) -> bool:
+    tag = page.tags.get(_COLOURMAP)
+    return tag is not None and tag.count == 3 * 2**bits and page.colormap.shape == (3, 2**bits)
 
 
 def _decode_page(page: Any) -> Pixels:

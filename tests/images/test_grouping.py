@@ -15,7 +15,7 @@ from isthmus.api.picture_source import open_pictures
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds
 from isthmus.evaluation.training_data import find_training_split
-from isthmus.images.grouping import group_images, number_groups
+from isthmus.images.grouping import group_images, number_groups, read_groups
 from isthmus.images.store import ImageSet
 from isthmus.images.subsets import hold_out
 
@@ -222,3 +222,20 @@ def test_two_groups_of_one_name_are_refused(patients: ImageSet, tmp_path: Path) 
     (tmp_path / "groups.csv").write_text("a.png,1\na.png,1\nb.png,1\nb.png,2\n")
     with pytest.raises(DataError, match=r"lists b.png twice, with the groups '1' and '2'"):
         group_images(patients, str(tmp_path / "groups.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "groups"),
+    [
+        ("a.csv", "a;b.png;g1\nc.png;g2\n", {"a;b.png": "g1", "c.png": "g2"}),
+        ("b.csv", "a\tb.png,g1\nc.png,g2\n", {"a\tb.png": "g1", "c.png": "g2"}),
+        ("c.csv", "c.png,g2\na\tb.png,d,g1\n", {"a\tb.png,d": "g1", "c.png": "g2"}),
+        ("d.tsv", 'a,"b.png\tg1\nc;d.png\tg2\n', {'a,"b.png': "g1", "c;d.png": "g2"}),
+        ("e.txt", "a\tb.png\tg1\nc.png\tg2\n", {"a\tb.png": "g1", "c.png": "g2"}),
+    ],
+)
+def test_names_with_delimiters_in_lists_of_groups(
+    tmp_path: Path, name: str, text: str, groups: dict[str, str]
+) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    assert read_groups(tmp_path / name) == groups

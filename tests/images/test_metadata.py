@@ -245,3 +245,33 @@ def test_converted_colours_are_named(tmp_path: Path) -> None:
         assert read_metadata(tmp_path / f"a.{suffix}").dropped == ("CMYK inks, converted to RGB",)
     colours.convert("LAB").save(tmp_path / "b.tif")
     assert "CIELAB colours, converted to sRGB" in read_metadata(tmp_path / "b.tif").dropped
+
+
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_a_second_header_of_a_png_says_nothing_of_its_background(bits: int, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(photo(8, 12, 1)[..., 0]).save(stream, "PNG")
+    content = stream.getvalue()
+    end = content.index(b"IEND") - 4
+    header = struct.pack(">IIBBBBB", 12, 8, bits, 0, 0, 0, 0)
+    odd = pack_chunks([(b"IHDR", header), (b"bKGD", struct.pack(">H", 51))])
+    (tmp_path / "a.png").write_bytes(content[:end] + odd + content[end:])
+    assert read_metadata(tmp_path / "a.png").background == (13107,) * 3
+
+
+def test_a_coloured_background_of_grays_is_weighed(tmp_path: Path) -> None:
+    colour = np.array([[[200, 10, 90]]], np.uint8)
+    background = tuple(int(level) * 257 for level in colour[0, 0])
+    save_image(
+        tmp_path / "a.png",
+        photo(8, 12, 1),
+        metadata=Metadata(background=(background[0], background[1], background[2])),
+    )
+    content = (tmp_path / "a.png").read_bytes()
+    body = dict(read_chunks(io.BytesIO(content)))[b"bKGD"]
+    assert struct.unpack(">H", body) == (int(np.asarray(Image.fromarray(colour).convert("L"))[0, 0]),)
+
+
+def test_a_tiff_without_pages_has_no_metadata(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(300_000))
+    assert read_metadata(tmp_path / "a.tif") == Metadata()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from isthmus.images.modes import scale_key
 from isthmus.images.png_chunks import SIGNATURE, pack_chunks
 from isthmus.images.sources import decode_source
 
@@ -54,3 +57,18 @@ def test_colour(bits: int, high: int) -> None:
     top = np.iinfo(found.dtype).max
     assert np.array_equal(found[..., :3], samples)
     assert np.array_equal(found[..., 3], np.where((samples == samples[4, 5]).all(2), 0, top))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_colour_that_pillow_has_opened(bits: int, times: int) -> None:
+    samples = RANDOM.integers(0, 2**bits, (9, 11, 3))
+    samples[0, :3] = samples[4, 5]
+    image = Image.open(io.BytesIO(png(bits, samples, tuple(int(level) for level in samples[4, 5]))))
+    for _ in range(times):
+        scale_key(image)
+    for _ in range(2):
+        found = decode_source(image, alpha="keep")
+        eight = samples >> (bits - 8)
+        assert np.array_equal(found[..., :3], eight)
+        assert np.array_equal(found[..., 3], np.where((eight == eight[4, 5]).all(2), 0, 255))

@@ -10,6 +10,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.errors import DataError
+from isthmus.images.tables import read_rows
 
 LABELS = ["cat", "dog", "dog", "cat"]
 PATIENTS = ["p1", "p1", "p2", "p2"]
@@ -85,3 +86,21 @@ def test_a_file_that_is_listed_twice_is_read_once_and_one_with_two_labels_refuse
     (folder / "list.csv").write_text("scans/0.png,a,x\n./scans/0.png,a,y\n")
     with pytest.raises(DataError, match=r"with the groups 'x' and 'y'"):
         isthmus.read(folder / "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "paths"),
+    [
+        ("a.tsv", "path\na,b.png\nc;d.png\n", ["a,b.png", "c;d.png"]),
+        ("b.tsv", 'path\tlabel\r\n"a.png\tx\r\nb".png\ty\r\n', ['"a.png', 'b".png']),
+        ("c.csv", "a;b.png\nc.png\n", ["a;b.png", "c.png"]),
+        ("d.csv", "a\tb.png,x\nc.png,y\n", ["a\tb.png", "c.png"]),
+        ("e.csv", "path,label\na;b.png,x\n", ["a;b.png"]),
+        ("f.csv", "path\na;b.png\nc\td.png\n", ["a;b.png", "c\td.png"]),
+        ("g.csv", "a.png;x\nc.png;y\n", ["a.png", "c.png"]),
+        ("h.csv", "path\tlabel\na;b.png\tx\nc.png\n", ["a;b.png", "c.png"]),
+    ],
+)
+def test_names_with_delimiters_in_them(tmp_path: Path, name: str, text: str, paths: list[str]) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    assert [row.path for row in read_rows(tmp_path / name)] == paths

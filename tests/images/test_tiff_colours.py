@@ -135,3 +135,70 @@ def test_planar_tiles_of_big_tiff(tmp_path: Path, kind: int, suffix: str, dtype:
     assert (done.files[0].pages, done.files[0].lost) == (kind, "")
     found = tifffile.imread(tmp_path / f"b{suffix}").reshape(kind, 70, 90, 3)
     assert np.array_equal(found, np.stack([page.transpose(1, 2, 0) for page in pages]))
+
+
+def write_palette(
+    path: Path, samples: np.ndarray, palette: np.ndarray | None, kind: int = 0, **layout: Any
+) -> None:
+    """Numbers of colours, with alpha where `kind` says which, and a ColorMap of any length."""
+    tags = [] if palette is None else [(320, "H", palette.size, palette.reshape(-1).tolist(), True)]
+    options: dict[str, Any] = {"photometric": "minisblack", "extratags": tags, "metadata": None, **layout}
+    if kind:
+        options["extrasamples"] = [kind]
+    tifffile.imwrite(path, samples, **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(3)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colours_of_a_palette_are_divided_by_alpha(
+    tmp_path: Path, dtype: Any, kind: int, planar: str
+) -> None:
+    top = int(np.iinfo(dtype).max)
+    palette = RANDOM.integers(0, top + 1, (3, top + 1)).astype(np.int64)
+    samples = RANDOM.integers(0, top + 1, (12, 10, 2)).astype(dtype)
+    samples[0, 0, 1] = 0
+    stored = samples if planar == "contig" else samples.transpose(2, 0, 1).copy()
+    levels = (palette * (65535 // top)).astype(np.uint16)
+    write_palette(tmp_path / "a.tif", stored, levels, kind, planarconfig=planar)
+    found = decode(tmp_path / "a.tif", alpha="keep")
+    opacity = samples[..., 1:].astype(np.int64)
+    right = palette.T[samples[..., 0]]
+    if kind == 1:
+        right = np.where(opacity == 0, 0, (right * top // np.maximum(opacity, 1)).clip(0, top))
+    assert found.dtype == dtype
+    assert np.array_equal(found, np.concatenate([right, opacity], axis=2))
+
+
+@pytest.mark.parametrize("layout", [{}, {"compression": "zstd"}, {"compression": "lzw"}])
+@pytest.mark.parametrize("entries", [None, 300, 3 * 128, 3 * 512])
+def test_palettes_of_another_length_are_refused(
+    tmp_path: Path, layout: dict[str, Any], entries: int | None
+) -> None:
+    palette = None if entries is None else np.arange(entries, dtype=np.uint16)
+    write_palette(tmp_path / "a.tif", COLOURS[..., 0], palette, **layout)
+    with pytest.raises(DataError, match="colours of a kind that is not read"):
+        decode(tmp_path / "a.tif")
+    write_palette(tmp_path / "a.tif", COLOURS[..., 0], np.arange(768) * 85, **layout)
+    assert decode(tmp_path / "a.tif").shape == (64, 48, 3)
+
+
+def test_cielab_that_was_multiplied_by_alpha_is_refused(tmp_path: Path) -> None:
+    samples = np.concatenate([COLOURS, COLOURS[..., :1]], axis=2)
+    for kind, extra in ((8, "assocalpha"), (9, "assocalpha"), (8, "unassalpha")):
+        write_as(tmp_path / "a.tif", samples, kind, extrasamples=[extra])
+        if extra == "unassalpha":
+            assert np.array_equal(decode(tmp_path / "a.tif", alpha="keep")[..., 3], COLOURS[..., 0])
+            continue
+        with pytest.raises(DataError, match="colours of a kind that is not read"):
+            decode(tmp_path / "a.tif")
+
+
+def test_signed_samples_are_divided_by_alpha(tmp_path: Path) -> None:
+    samples = np.full((3, 4, 4), 16384, np.int16)
+    samples[0, 0, :3] = [-100, 100, 20000]
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["assocalpha"])
+    found = decode(tmp_path / "a.tif", alpha="keep", value_range=(-32768, 32767))[0, 0, :3]
+    assert np.allclose(found * 65535 - 32768, [-200, 200, 32767], atol=1.1)
