@@ -74,7 +74,6 @@ def measure(name: str, folder: Path, most: int | None, spaces: list[str]) -> Non
 
     def training() -> dict[str, Any]:
         model = isthmus.train(train, recipe="features", precision="float32", seed=0, **options)
-        readouts.finish(model, train)
         model.save(path)
         return {"validation": model.summary["best"], "settings": options, "images": len(train)}
 
