@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.api.inputs import ModelLike, load_model
 from isthmus.errors import DataError
+from isthmus.images.listing import walk_folder
 from isthmus.images.opening import SUFFIXES
 
 if TYPE_CHECKING:
@@ -266,3 +268,10 @@ def _as_bytes(pixels: npt.NDArray[Any]) -> Picture:
     import numpy as np
 
     return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def list_links(folder: Path) -> Iterator[Path]:
+    """Every folder that a use of `folder` reads images from, also behind links, and the links to its files."""
+    for place, _, files in walk_folder(folder, []):
+        yield Path(place)
+        yield from (path for name in files if (path := Path(place, name)).is_symlink())

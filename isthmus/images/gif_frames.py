@@ -45,7 +45,7 @@ def as_gif_frame(pixels: Pixels) -> Image.Image:
         palette = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
         indices = np.zeros(hidden.shape, np.uint8)
         for rows in _blocks(pixels):
-            indices[rows][~hidden[rows]] = np.searchsorted(colours, _numbers_seen(pixels[rows]))
+            indices[rows][~hidden[rows]] = np.searchsorted(colours, _visible_numbers(pixels[rows]))
     info: dict[str, int] = {}
     if hidden.any():  # a colour of their own: Pillow drops those that no pixel has, and renumbers the others
         indices[hidden] = info["transparency"] = len(palette)
@@ -69,18 +69,18 @@ def _hidden(pixels: Pixels) -> Pixels:
 
 def _few_colours(pixels: Pixels, most: int) -> Pixels | None:
     """The colours of what is seen as rising whole numbers; None where there are more than `most`."""
-    known = np.empty(0, np.int32)
+    colours = np.empty(0, np.int32)
     for rows in _blocks(pixels):
-        known = np.union1d(known, _numbers_seen(pixels[rows]))
-        if len(known) > most:
+        colours = np.union1d(colours, _visible_numbers(pixels[rows]))
+        if len(colours) > most:
             return None
-    return known
+    return colours
 
 
-def _numbers_seen(pixels: Pixels) -> Pixels:
+def _visible_numbers(pixels: Pixels) -> Pixels:
     """The colour of each pixel that is seen as one whole number."""
-    seen = ~_hidden(pixels)
-    red, green, blue = (plane[seen].astype(np.int32) for plane in np.moveaxis(_colour(pixels), -1, 0))
+    is_visible = ~_hidden(pixels)
+    red, green, blue = (plane[is_visible].astype(np.int32) for plane in np.moveaxis(_colour(pixels), -1, 0))
     numbers: Pixels = red << 16 | green << 8 | blue
     return numbers
 

@@ -202,9 +202,9 @@ def open_bands(stream: IO[bytes], max_pixels: int, index: int = 0, *, bands: boo
         )
         converted = convert(colour, page)
         opacity = _fit_levels(opacity, page.bitspersample, converted.dtype)
-        whole = np.concatenate([converted, opacity], axis=2)
+        joined = np.concatenate([converted, opacity], axis=2)
         # Numbers of colours are not multiplied by alpha; the colours are.
-        return straighten_alpha(whole) if alpha == _ASSOCIATED and photometric == _PALETTE else whole
+        return straighten_alpha(joined) if alpha == _ASSOCIATED and photometric == _PALETTE else joined
 
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     dtype = _native(page.dtype)

@@ -6,9 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.api.picture_views import IMAGE_SUFFIXES
+from isthmus.api.picture_views import IMAGE_SUFFIXES, list_links
 from isthmus.errors import UsageError
-from isthmus.images.listing import walk_folder
 
 MAX_LISTED_FILES = 2_000
 MAX_LISTED_FOLDERS = 500
@@ -77,16 +76,14 @@ class DataFolder:
         UsageError: a link in the folder leads out of the root.
         """
         assert self.root is not None
-        for place, _, files in walk_folder(folder, []):  # as a use will: through links to folders
-            links = [path for entry in files if (path := Path(place, entry)).is_symlink()]
-            for path in (Path(place), *links):
-                if not path.resolve().is_relative_to(self.root):
-                    raise UsageError(
-                        "{name}: the link {link} leads out of the folder of images",
-                        id="page.link-out",
-                        name=name,
-                        link=path.relative_to(self.root).as_posix(),
-                    )
+        for path in list_links(folder):
+            if not path.resolve().is_relative_to(self.root):
+                raise UsageError(
+                    "{name}: the link {link} leads out of the folder of images",
+                    id="page.link-out",
+                    name=name,
+                    link=path.relative_to(self.root).as_posix(),
+                )
 
     def list(self, name: str = "") -> FolderListing:
         """Images and folders below a folder, the first of them by name; hidden ones are left out.
