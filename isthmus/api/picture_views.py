@@ -271,7 +271,7 @@ def _as_bytes(pixels: npt.NDArray[Any]) -> Picture:
 
 
 def list_links(folder: Path) -> Iterator[Path]:
-    """Every folder that a use of `folder` reads images from, also behind links, and the links to its files."""
+    """Every folder that a use of `folder` reads images from, also behind links, and links to files in it."""
     for place, _, files in walk_folder(folder, []):
         yield Path(place)
         yield from (path for name in files if (path := Path(place, name)).is_symlink())
