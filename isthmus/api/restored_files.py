@@ -116,10 +116,10 @@ def restore_files(
             for index in builtins.range(count):
                 before = source.read(index)
                 page = PageJob(job, index, source.count)
-                after, found = restore(before, page, _part_of(report, index, count))
-                missing.append(found.get("missing", 0.0))
+                after, page_facts = restore(before, page, _part_of(report, index, count))
+                missing.append(page_facts.get("missing", 0.0))
                 if index == 0:
-                    facts, (height, width) = found, before.shape[:2]
+                    facts, (height, width) = page_facts, before.shape[:2]
                     if job.companion is not None:
                         first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
                         save_image(job.companion, place_side_by_side(first, second, scale), force=force)
