@@ -8,7 +8,7 @@ import torch
 
 from isthmus.images.reading import read
 from isthmus.images.store import ImageSet
-from isthmus.model.initialisation import build_for_images
+from isthmus.model.initialisation import build_for_images, init_short
 from isthmus.model.recipes import recipe
 
 
@@ -37,3 +37,11 @@ def test_a_learned_sigma_starts_at_the_deviation_of_the_images() -> None:
     assert float(model.noise_log_sigma.detach().exp()) == pytest.approx(deviation, rel=0.02)
     # Where it is not learned it stays what the term's absence makes it: a constant.
     assert float(build_for_images(recipe("variational"), images, (16, 16), 0).noise_log_sigma) == 0
+
+
+@pytest.mark.parametrize(("width", "starts"), [("none", False), ("64", True)])
+def test_a_short_training_starts_at_components_of_hidden_features_only(width: str, starts: bool) -> None:
+    chosen = recipe("dense").with_settings({"code": "4", "backbone.width": width})
+    images = dark(1)
+    model = build_for_images(chosen, images, (16, 16), 0)
+    assert bool(init_short(model, images, None)) is starts

@@ -28,7 +28,8 @@ class DenseEncoder(Encoder):
 
     @property
     def projection(self) -> nn.Linear | None:
-        return self.last if isinstance(self.last, nn.Linear) else None
+        # Components of the pixels themselves are a slow start: one linear layer finds its own directions sooner.
+        return self.last if len(self.hidden) and isinstance(self.last, nn.Linear) else None
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
         return Features(self.last(self.hidden(x.flatten(1))))
