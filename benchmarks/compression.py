@@ -32,6 +32,7 @@ from PIL import Image
 
 BETWEEN = (0.15, 1.2)
 QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 88, 93)
+REFERENCES = ("jpeg", "webp", "avif")  # that BD-rates are given against
 BPP = (0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.8, 1.1, 1.5, 2.0)
 
 Encode = Callable[[np.ndarray, float], bytes]
@@ -210,7 +211,7 @@ def run_all(args: argparse.Namespace) -> dict[str, Any]:
     for entry in results.values():
         entry["bd_rate"] = {
             f"{measured} against {other}": compared(entry["points"], results[other]["points"], measured)
-            for other in ("jpeg", "webp")
+            for other in REFERENCES
             if other in results
             for measured in ("psnr", "ms_ssim")
         }
@@ -254,15 +255,15 @@ def show(results: dict[str, Any]) -> None:
         return f"{np.mean([row['pixels'] / row[key] for row in rows]) / 1e6:.2f}"
 
     print("BD-rate between 0.15 and 1.2 bpp; megapixels per second on one thread; MB for the largest image")
-    print("| coder | PSNR against JPEG | against WebP | MS-SSIM against JPEG | against WebP", end=" ")
+    print("| coder | PSNR against JPEG | WebP | AVIF | MS-SSIM against JPEG | WebP | AVIF", end=" ")
     print("| encode | decode | MB |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name, entry in results.items():
         bd, rows = entry["bd_rate"], entry["points"]
         cells = [
             percent(bd.get(f"{measured} against {other}"))
             for measured in ("psnr", "ms_ssim")
-            for other in ("jpeg", "webp")
+            for other in REFERENCES
         ]
         memory = "–" if entry["peak_mb"] is None else f"{entry['peak_mb']:.0f}"
         print(f"| {name} | {' | '.join([*cells, speed(rows, 'encode'), speed(rows, 'decode'), memory])} |")

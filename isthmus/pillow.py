@@ -1,7 +1,7 @@
 """`Image.open("x.isth")` and `image.save("x.isth")`: `import isthmus.pillow` registers the codec with Pillow.
 
-Opened pictures are decoded with the shipped model, or the one named in the environment variable
-ISTHMUS_CODEC.
+Opened pictures are decoded with the shipped model that made them, or the one named in the environment
+variable ISTHMUS_CODEC.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class CompressedImageFile(ImageFile.ImageFile):
         """
         if self._data is not None:
             try:
-                array = decompress(self._data, model=_model_from_environment())
+                array = decompress(self._data, model=os.environ.get(MODEL_VARIABLE) or None)
             except IsthmusError as error:
                 raise OSError(error.message) from error
             self.im = Image.fromarray(array, self.mode).im

@@ -5,11 +5,14 @@
 
 A stopped training (NAME.resume.safetensors) is taken as well. Tables are fitted to the weights as they are
 shipped, after their rounding, for they must belong to exactly these symbols. What is written by hand stays.
+The card gets the fingerprint, by which files find the codec that made them: a codec that is replaced stays
+under another name (`photo-codec-0.1`), with its card.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +20,7 @@ from pathlib import Path
 import isthmus
 from isthmus import pretrained
 from isthmus.codec.fit import fit_tables
+from isthmus.codec.models import codec_for
 from isthmus.model.file import save
 
 NAME = "photo-codec"
@@ -37,6 +41,10 @@ def main() -> None:
     photos = isthmus.read(args.photos)
     fit_tables(model, [photos.image(i) for i in range(len(photos))], qualities=QUALITIES)
     save(model, place, bits=8)
+    card_file = place.with_suffix(".json")
+    card = {"fingerprint": codec_for(place).fingerprint.hex()}
+    card |= {key: value for key, value in pretrained.card(NAME).items() if key != "fingerprint"}
+    card_file.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(f"{place}: {place.stat().st_size / 1e6:.2f} MB")
 
 

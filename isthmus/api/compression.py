@@ -113,7 +113,7 @@ def decompress(
 
     Args:
         data: the bytes, an open file, or the path of a `.isth` file.
-        model: the one it was compressed with; by default `photo-codec`.
+        model: the one it was compressed with; by default the shipped one that made the file.
         region: (top, left, height, width) in pixels: only this part is decoded.
         keep_going: paint what is damaged from its surroundings instead of raising.
         max_pixels: larger images are refused from their header.
@@ -135,11 +135,12 @@ def decompress(
     from isthmus.codec.decoding import decode_picture
     from isthmus.codec.facts import read_compressed
     from isthmus.codec.grid import Rectangle
-    from isthmus.codec.models import codec_for
+    from isthmus.codec.models import codec_for, codec_that_opens
 
     content = container.read_container(read_compressed(data), max_pixels=max_pixels, keep_going=keep_going)
     area = None if region is None else Rectangle.of_region(region)
-    return decode_picture(content, codec_for(model), region=area, keep_going=keep_going).picture.array()
+    codec = codec_that_opens(content.header, None if model is None else codec_for(model))
+    return decode_picture(content, codec, region=area, keep_going=keep_going).picture.array()
 
 
 def read_preview(data: bytes | PathLike) -> npt.NDArray[np.uint8] | None:

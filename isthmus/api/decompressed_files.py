@@ -104,7 +104,8 @@ def decompress_files(
     Args:
         inputs: .isth files and folders of them.
         out: an image file for one input, else a folder.
-        model: the model they were compressed with; by default `photo-codec`.
+        model: the model they were compressed with; by default, and for files that no other model made, the
+            shipped one that made each file.
         format: format of images in a folder, by default png; of a single file the suffix decides.
         jpeg_quality: of JPEG files, 1 to 100; by default 95.
         preview_only: write the small pictures that `compress_files` put into the files (`preview`), without a
@@ -135,7 +136,7 @@ def decompress_files(
     from isthmus.codec.decoding import decode_picture
     from isthmus.codec.facts import read_compressed, with_name
     from isthmus.codec.grid import Rectangle
-    from isthmus.codec.models import codec_for
+    from isthmus.codec.models import codec_for, codec_that_opens
     from isthmus.images.cache import memory_bytes
     from isthmus.images.modes import composite
     from isthmus.images.write import WRITABLE, holds_alpha, save_image, writer_of
@@ -151,7 +152,7 @@ def decompress_files(
     if preview_only:
         _refuse_beside_previews(model=model, region=region, keep_going=keep_going or None)
     files = expand_inputs(inputs, list_compressed).evenly(limit)
-    codec = None if preview_only else codec_for(model)
+    codec = None if model is None else codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
 
     def decode(job: FileJob) -> DecompressedFile:
@@ -159,12 +160,13 @@ def decompress_files(
             read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
         )
         damage: tuple[str, ...] = ()
-        if codec is None:
+        if preview_only:
             picture = _take_preview(content)
         else:
             height, width = content.header.size
             with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
-                result = decode_picture(content, codec, region=area, keep_going=keep_going)
+                opener = codec_that_opens(content.header, codec)
+                result = decode_picture(content, opener, region=area, keep_going=keep_going)
             picture, damage = (
                 result.picture,
                 tuple(part.message for part in result.damage),
@@ -189,8 +191,8 @@ def decompress_files(
         workers=workers,
         progress=progress,
     )
-    name = None if codec is None else describe_model(model or SHIPPED_CODEC, codec.model)
-    return DecompressedFiles(model=name, files=processed.values, **processed.facts(out))
+    name = SHIPPED_CODEC if model is None or codec is None else describe_model(model, codec.model)
+    return DecompressedFiles(model=None if preview_only else name, files=processed.values, **processed.facts(out))
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:

@@ -46,3 +46,9 @@ def path(name: str) -> Path:
     """
     card(name)
     return FOLDER / f"{name}.safetensors"
+
+
+def codecs() -> dict[str, str]:
+    """Names of the shipped codecs, by the fingerprint that their files hold."""
+    facts = {name: card(name) for name in names()}
+    return {known["fingerprint"]: name for name, known in facts.items() if "fingerprint" in known}
