@@ -8,18 +8,25 @@ decides what can be read and why not.
 
 from __future__ import annotations
 
+import os
+import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from struct import Struct
 
 import numpy as np
 from PIL import Image
 
 from isthmus.images.formats import Header
+from isthmus.images.opening import Member
 from isthmus.images.store import Pixels
 
+SMALL_BYTES = 2**16  # the cost of opening a larger file is small compared with its pixels
+# A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 MOST_PIXELS = 2**15
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -43,6 +50,26 @@ class Plain:
 
     header: Header
     data: bytes
+
+
+def read_small(source: str | Path | Member) -> bytes | None:
+    """All bytes of a regular file of at most `SMALL_BYTES`; None if it is another or cannot be read."""
+    try:
+        if isinstance(source, Member):
+            if source.size > SMALL_BYTES:
+                return None
+            with source.archive.open("rb") as stream:
+                return source.read_from(stream)
+        descriptor = os.open(source, _FLAGS)
+        try:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > SMALL_BYTES:
+                return None
+            return os.read(descriptor, facts.st_size)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def read_plain(content: bytes, *, max_pixels: int) -> Plain | None:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.formats import Header, decode, glance
 from isthmus.images.listing import ImageFile
-from isthmus.images.opening import MAX_PIXELS, ImageFileError, read_small
-from isthmus.images.plain_png import Plain, decode_plain, read_plain
+from isthmus.images.opening import MAX_PIXELS, ImageFileError
+from isthmus.images.plain_png import Plain, decode_plain, read_plain, read_small
 from isthmus.images.pool import Progress
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels, Skipped

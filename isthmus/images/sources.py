@@ -11,7 +11,7 @@ from typing import IO, Any, TypeVar
 
 from isthmus.errors import DataError
 from isthmus.images.content import content_of, is_encoded
-from isthmus.images.formats import Header, decode, decode_pillow, header_of, probe
+from isthmus.images.formats import Header, decode, decode_pillow, header_of, pixels_from, probe
 from isthmus.images.ifd import DirectoryReader
 from isthmus.images.modes import Alpha
 from isthmus.images.opening import MAX_PIXELS, Content, open_source, opened
@@ -161,6 +161,25 @@ def probe_source(image: Any, *, max_pixels: int = MAX_PIXELS, bands: bool = Fals
     """As `formats.probe`, of all that `decode_source` takes."""
     source = as_source(image)
     return header_of(source) if is_pillow(source) else probe(source, max_pixels=max_pixels, bands=bands)
+
+
+def read_source(
+    image: Any, *, value_range: Range | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Header, Pixels]:
+    """Header and pixels of one image, opened once; alpha is laid on white, TIFF may have up to 64 channels.
+
+    Args:
+        image: as for `decode_source`.
+        value_range, max_pixels: as for `formats.decode`.
+
+    Raises:
+        ImageFileError: as `formats.decode`.
+    """
+    source = as_source(image)
+    if is_pillow(source):
+        return header_of(source), decode_pillow(source, value_range=value_range, max_pixels=max_pixels)
+    with opened(source, max_pixels, bands=True) as opened_image:
+        return header_of(opened_image), pixels_from(opened_image, "composite", value_range)
 
 
 def decode_source(

@@ -16,8 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from isthmus.errors import DataError
 from isthmus.images.formats import decode
-from isthmus.images.opening import read_small
-from isthmus.images.plain_png import decode_plain, read_plain
+from isthmus.images.plain_png import decode_plain, read_plain, read_small
 from isthmus.images.runs import ReadOptions
 
 from .files import photo, save
