@@ -26,9 +26,9 @@ from isthmus.features.detector_choice import (
 )
 from isthmus.features.level_statistics import fit_levels
 from isthmus.features.marked_regions import find_boxes, mark_pixels
-from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
+from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts
 from isthmus.features.picture_maps import Part, assemble, map_pictures
-from isthmus.features.pictures import Picture, shrink_pixels
+from isthmus.features.pictures import Picture, measure_look, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, PlantedKind, measure_auroc, plant_defect, planted_sizes
 from isthmus.features.power_rows import (
     PowerRow,

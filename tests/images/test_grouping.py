@@ -11,7 +11,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.api.normal_pictures import _group_keys
-from isthmus.api.picture_source import open_pictures
+from isthmus.api.picture_listing import open_pictures
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds
 from isthmus.evaluation.training_data import find_training_split
