@@ -148,8 +148,8 @@ def map_values(
         shape: of the picture.
         ignored: its pixels that do not count.
     """
-    whole = part.tiles == 0 or part.kind == "segmentation"
-    heat = values[0] if whole else assemble(values, shape, part.tiles, size)
+    is_one_map = part.tiles == 0 or part.kind == "segmentation"
+    heat = values[0] if is_one_map else assemble(values, shape, part.tiles, size)
     peak = peak_of(heat, ignored)
     if part.reading == "max":
         return PictureMap(peak, heat.astype(np.float32), peak)
