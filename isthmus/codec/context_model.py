@@ -75,8 +75,8 @@ class ContextSums:
             empty = np.zeros((2, len(channels), self._symbols.shape[1]))
             return empty[0], empty[1]
         rows = slice(first * TAPS, last * TAPS)
-        here = np.ix_(channels, self._rows[rows])
-        weights = self._band.mean_rows[here], self._band.scale_rows[here]
+        cells = np.ix_(channels, self._rows[rows])
+        weights = self._band.mean_rows[cells], self._band.scale_rows[cells]
         values = self._symbols[rows], self._sizes[rows]
         most = self._band.reach[np.ix_(channels, self._active[first:last])] @ self._largest[first:last]
         if most.max(initial=0) < EXACT_LIMIT:

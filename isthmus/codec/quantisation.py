@@ -103,14 +103,14 @@ def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
     frequencies, stay as they are: later symbols depend on theirs. Measured, not derived.
     """
     bottleneck = rate_model(model)
-    asked = torch.tensor([float(quality)])
+    quality_values = torch.tensor([float(quality)])
     channels = model.recipe.geometry.channels
-    gain = bottleneck.gain(asked, 2).expand(1, channels)[0]
+    gain = bottleneck.gain(quality_values, 2).expand(1, channels)[0]
     painted = model.decoder.linear_energy()
     if painted is None:
         bits = torch.full((channels,), _DEFAULT_STEP_BITS)
     else:
-        bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
+        bits = float(bottleneck.error_weight(quality_values)) / math.log(2) * painted / gain.square()
         bits = 2 * bits.square() / bits.median()
     bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
     shift = bottleneck.shift().expand(channels)

@@ -37,8 +37,8 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     """
     bottleneck = rate_model(model)
     size = (image.shape[-2], image.shape[-1])
-    asked = torch.full((1,), float(quality), device=latents.device)
-    gain = bottleneck.gain(asked, 4)
+    quality_values = torch.full((1,), float(quality), device=latents.device)
+    gain = bottleneck.gain(quality_values, 4)
     weight = math.log(2) * bits_per_error(model, quality)
     dice = torch.Generator(device=latents.device).manual_seed(0)
     now = latents[None]
@@ -47,7 +47,7 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     for step in range(steps):
         with torch.enable_grad():
             now = now.detach().requires_grad_()
-            code = bottleneck.coded(now, asked, dice)
+            code = bottleneck.coded(now, quality_values, dice)
             error = (model.decode_raw(code.values, size, []) - image).square().sum()
             (slope,) = torch.autograd.grad(weight * error + bottleneck.rate(code).sum(), now)
         moment = _MOMENTUM * moment + slope

@@ -174,9 +174,9 @@ def analyse_blocks(
         latents = compute_latents(model, piece.float() / 255)
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
-            here = tile.moved(-wide.top, -wide.left)
+            tile_in_block = tile.moved(-wide.top, -wide.left)
             if refine is None:
-                yield number, latents[:, *here.slices].clone()
+                yield number, latents[:, *tile_in_block.slices].clone()
                 continue
             context = tile.wider(refinement.MARGIN_STEPS).meet(wide)
             around = latents[:, *context.moved(-wide.top, -wide.left).slices]
@@ -216,8 +216,8 @@ def synthesise_blocks(
     for block, symbols in overlapped(gather, blocks):
         under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = synthesise(model, symbols, quality, under.size)
-        here = grid.to_pixels(block).meet(region)
-        yield here, painted[here.moved(-under.top, -under.left).slices]
+        shown_part = grid.to_pixels(block).meet(region)
+        yield shown_part, painted[shown_part.moved(-under.top, -under.left).slices]
 
 
 def block_side(model: Autoencoder, grid: Grid) -> int:
