@@ -133,7 +133,7 @@ class Runs:
             indices = list(same)
             stack = None if header is None else self._stack(indices)
             if stack is None:
-                decoded += [self._one(index) for index in indices]
+                decoded += [self._decode_file(index) for index in indices]
             else:
                 decoded += [fit(image, self.options.size) for image in stack]
         return decoded
@@ -156,7 +156,7 @@ class Runs:
         except ValueError:
             return None  # one by one, it will be known which is broken and why
 
-    def _one(self, index: int) -> Pixels | str:
+    def _decode_file(self, index: int) -> Pixels | str:
         image = self.looked.early[index]
         if self.afresh or not isinstance(image, (np.ndarray, str)):
             try:
