@@ -126,10 +126,10 @@ class Autoencoder(nn.Module):
 
         Nothing is corrupted, drawn or clipped: a linear output may lie a little outside [0, 1].
         """
-        seen = Corrupted(self.to_canvas(images), images)
+        corrupted = Corrupted(self.to_canvas(images), images)
         with self._attention():
-            code, skips = self._encode(seen, torch.Generator(device=images.device), sample=False)
-            raw = self.decode_raw(code.values, seen.input.shape[-2:], skips)
+            code, skips = self._encode(corrupted, torch.Generator(device=images.device), sample=False)
+            raw = self.decode_raw(code.values, corrupted.input.shape[-2:], skips)
         output = apply_range(raw, self.recipe.backbone.output)
         return resize_images(output, (images.shape[-2], images.shape[-1]))
 
@@ -199,18 +199,22 @@ class Autoencoder(nn.Module):
         return Trace(images, corrupted, code, raw, output, self, generator, labels, marked)
 
     def _encode(
-        self, seen: Corrupted, generator: torch.Generator, sample: bool, precision: torch.dtype | None = None
+        self,
+        corrupted: Corrupted,
+        generator: torch.Generator,
+        sample: bool,
+        precision: torch.dtype | None = None,
     ) -> tuple[Latent, list[Tensor]]:
-        features = self._features(seen, precision)
+        features = self._features(corrupted, precision)
         return self.bottleneck(features.h.float(), generator, sample), features.skips
 
-    def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
-        x = seen.input
+    def _features(self, corrupted: Corrupted, precision: torch.dtype | None = None) -> Features:
+        x = corrupted.input
         if self.recipe.corruption.has_condition:
-            told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
-            x = torch.cat([x, told], 1)
+            condition = corrupted.condition if corrupted.condition is not None else torch.zeros_like(x[:, :1])
+            x = torch.cat([x, condition], 1)
         size = round_up_size((x.shape[-2], x.shape[-1]), self.multiple)
-        visible = None if seen.visible is None else pad_to_size(seen.visible.float(), size) > 0
+        visible = None if corrupted.visible is None else pad_to_size(corrupted.visible.float(), size) > 0
         with self._autocast(x, precision):
             return cast(Features, self.encoder(pad_to_size(x, size), visible))
 
@@ -324,12 +328,12 @@ class Autoencoder(nn.Module):
     def mark_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being a defect, or CapabilityError."""
         capabilities.check_marks(self.recipe)
-        latent, skips = self._see(Corrupted(images, images))
+        latent, skips = self._encode_in_eval_mode(Corrupted(images, images))
         return self._paint(latent.values, images.shape[-2:], skips)[:, -1]
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""
-        return self._see(Corrupted(self.to_canvas(images), images))[0].values
+        return self._encode_in_eval_mode(Corrupted(self.to_canvas(images), images))[0].values
 
     def decode_batch(
         self, values: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
@@ -340,23 +344,25 @@ class Autoencoder(nn.Module):
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def reconstruct_batch(
-        self, images: Tensor, seen: Corrupted | None = None, precision: torch.dtype | None = None
+        self, images: Tensor, corrupted: Corrupted | None = None, precision: torch.dtype | None = None
     ) -> Tensor:
-        """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input; see `features`."""
+        """`(N, C, H, W)` → the same in [0, 1]; with `corrupted`, from that input; see `features`."""
         size = (images.shape[-2], images.shape[-1])
-        if seen is None:
-            seen = Corrupted(self.to_canvas(images), images)
-        latent, skips = self._see(seen, precision)
-        canvas = seen.input.shape[-2:]
+        if corrupted is None:
+            corrupted = Corrupted(self.to_canvas(images), images)
+        latent, skips = self._encode_in_eval_mode(corrupted, precision)
+        canvas = corrupted.input.shape[-2:]
         raw = self._paint(latent.values, canvas, skips, drawn=True, precision=precision)
         raw = raw[:, : self.output_channels]
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
-    def _see(self, seen: Corrupted, precision: torch.dtype | None = None) -> tuple[Latent, list[Tensor]]:
+    def _encode_in_eval_mode(
+        self, corrupted: Corrupted, precision: torch.dtype | None = None
+    ) -> tuple[Latent, list[Tensor]]:
         was_training = self.training
         self.eval()
         try:
-            return self._encode(seen, torch.Generator(device=seen.input.device), False, precision)
+            return self._encode(corrupted, torch.Generator(device=corrupted.input.device), False, precision)
         finally:
             self.train(was_training)
 

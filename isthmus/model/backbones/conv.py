@@ -164,12 +164,12 @@ class ConvEncoder(Encoder):
         x = x.contiguous(memory_format=torch.channels_last)
         # Bfloat16 knows white and the level below it as one: of a small difference that is much.
         x = in_full(self.first, x) if self.hands_input_on else self.first(x)
-        kept: list[Tensor] = []
+        stage_outputs: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i:
                 x = self.downs[i - 1](x)
             x = stage(x)
-            kept.append(x)
+            stage_outputs.append(x)
         x = self.end(x)
         # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
         h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
@@ -179,8 +179,8 @@ class ConvEncoder(Encoder):
             pieces = given if self.borders is None else self.borders(given)
             h = h + in_full(self.straight, unshuffle(pieces, self.multiple))
         if self.hands_input_on:
-            kept.insert(0, image)
-        return Features(h, kept if self.skips else [])
+            stage_outputs.insert(0, image)
+        return Features(h, stage_outputs if self.skips else [])
 
 
 class ConvDecoder(Decoder):

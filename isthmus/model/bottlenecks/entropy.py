@@ -102,12 +102,12 @@ class ChannelContext(nn.Module):
             self._linear(values.abs(), self.magnitude, self.magnitude_beside, first),
         )
 
-    def _linear(self, seen: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
+    def _linear(self, context: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
         earlier = torch.ones(weight.shape[:2], device=weight.device).tril(-1)[..., None, None]
-        across = F.conv2d(seen, weight * earlier, padding=SIDE // 2)
+        across = F.conv2d(context, weight * earlier, padding=SIDE // 2)
         # The four neighbours of a value of the second pass all belong to the first.
         cross = torch.tensor(_CROSS, device=weight.device)
-        own = F.conv2d(seen, beside * cross, padding=SIDE // 2, groups=seen.shape[1])
+        own = F.conv2d(context, beside * cross, padding=SIDE // 2, groups=context.shape[1])
         return across + own * ~first
 
 
@@ -251,6 +251,6 @@ class EntropyBottleneck(Bottleneck):
 
 def rate_model(model: nn.Module) -> EntropyBottleneck:
     """The bottleneck of a model whose codes have a rate (`axes.Bottleneck.has_rate`), for a codec to ask."""
-    found = model.get_submodule("bottleneck")
-    assert isinstance(found, EntropyBottleneck)  # has_rate promises it
-    return found
+    bottleneck = model.get_submodule("bottleneck")
+    assert isinstance(bottleneck, EntropyBottleneck)  # has_rate promises it
+    return bottleneck
