@@ -166,12 +166,12 @@ class _SingleImages:
         else:
             marks = [None] * len(images) if labels is None else list(labels)
             pairs = zip(images, marks, strict=True)
-            each = [self._one(image, mark, generator, progress) for image, mark in pairs]
+            each = [self._image_gradients(image, mark, generator, progress) for image, mark in pairs]
             by_name = {f"module.{n}": torch.stack([g[n] for g, _ in each]) for n in self.parameters}
             terms = {name: torch.stack([t[name] for _, t in each]) for name in each[0][1]}
         return {name: by_name[f"module.{name}"].detach() for name in self.parameters}, terms
 
-    def _one(
+    def _image_gradients(
         self, image: Tensor, label: Tensor | None, generator: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], Losses]:
         mark = None if label is None else label[None]

@@ -35,8 +35,8 @@ def flushed_denormals() -> Iterator[None]:
 
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
-_KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+_GIVE_BACK = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+_KEEP_FREED = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
 
 
 @contextlib.contextmanager
@@ -51,11 +51,11 @@ def kept_memory() -> Iterator[None]:
     if library is None:
         yield
         return
-    _set(library, _KEPT)
+    _set(library, _KEEP_FREED)
     try:
         yield
     finally:
-        _set(library, _USUAL)
+        _set(library, _GIVE_BACK)
         library.malloc_trim(0)
 
 
