@@ -1,4 +1,5 @@
-"""One image file opened with Pillow: behind an allow-list, with limits checked first, faults as one error.
+"""One image file opened with Pillow: only formats of an allow-list, limits checked first, all failures as one
+error type.
 
 Pillow's size limit and warnings are settings of the process; they are changed only while an image is opened.
 """
@@ -144,7 +145,7 @@ class ImageFileError(DataError):
 def opened(
     path: Source, max_pixels: int, *, content: bytes | None = None, bands: bool = False
 ) -> Iterator[Image.Image | DeepImage]:
-    """The image, not decoded yet. Whatever fails within is raised as an error of this file.
+    """The image, not decoded yet. All failures within are raised as errors of this file.
 
     With `content`, the file's bytes, it is not opened again. What Pillow would misread is a
     `DeepImage`; with `bands` also TIFF of other channels than gray, colour and alpha.
@@ -195,7 +196,7 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
             raise ImageFileError(path, error.message, hint=error.hint) from None
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
-        except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
+        except Exception as error:  # Pillow's plugins raise nearly every type of error on damaged files
             text = "" if isinstance(error, KeyError) else " ".join(str(error).split())
             text = text or type(error).__name__
             raise ImageFileError(

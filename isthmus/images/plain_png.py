@@ -3,7 +3,7 @@
 Opening a PNG of a few hundred bytes with Pillow costs several times what its pixels do. A file is plain when
 it is an 8-bit gray or RGB image, not interlaced, every checksum is right, and all other chunks change nothing
 here (PNG, third edition, sections 5 and 11). Other files, and broken ones, are left to `formats`, which
-decides what can be read and why not.
+decides whether they can be read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from isthmus.images.opening import Member
 from isthmus.images.store import Pixels
 
 SMALL_BYTES = 2**16  # the cost of opening a larger file is small compared with its pixels
-# A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
+# Do not wait for a named pipe, nor make a device the process's terminal; Windows has a text mode.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 MOST_PIXELS = 2**15
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -35,7 +35,7 @@ _CHUNK = Struct(">I4s")
 _CRC = Struct(">I")
 _CHANNELS = {0: 1, 2: 3}
 _MODES = {1: "L", 3: "RGB"}
-# Resolution, time and hints about colour, which no reader here heeds, and the least bytes each must have.
+# Resolution, time and hints about colour, which readers here ignore, and the minimum length of each.
 _LEAST_BYTES = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"tIME": 7, b"bKGD": 0, b"sBIT": 0}
 # Keywords of text (PNG, section 11.3.3, and ImageMagick's); others may hold EXIF or a profile.
 _REMARKS = frozenset(
@@ -46,7 +46,7 @@ _REMARKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A plain file: what its header says, and its compressed rows (empty where they are to be read again)."""
+    """A plain file: its header and its compressed rows (empty where they are to be read again)."""
 
     header: Header
     data: bytes

@@ -1,4 +1,4 @@
-"""One entry for DATA: whatever holds images -> ImageSet; and for one image -> (H, W, C)."""
+"""One entry for DATA: any source of images -> ImageSet; and for one image -> (H, W, C)."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def read_single(
     range: Range | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> ImageSet:
-    """As `read_image`: the one image as a set, with the choices that were made. Its channels are as they are;
-    those that are asked for settle what an array's axes are.
+    """As `read_image`: the one image as a set, with the choices that were made. Its channels are not changed;
+    `channels` decides what the axes of an array are.
     """
     check_request(size=None, channels=channels)
     reader = _Reader(value_range=check_range(range), max_pixels=max_pixels, array_channels=channels)
