@@ -91,7 +91,7 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = built
         self.decoder.built_size, self.decoder.built_stride = plan.size, recipe.geometry.stride
         self.critic = build_critic(recipe, replace(plan, channels=self.output_channels))
-        # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
+        # The output bias, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
         self.register_buffer("offset", torch.zeros(plan.channels, 1, 1))
         self.noise_log_sigma = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
@@ -102,11 +102,11 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def start_at(self, mean: Tensor, deviation: Tensor) -> None:
-        """Let the untrained decoder paint the images' mean brightness `mean (C,)`, in [0, 1].
+        """Initialise the output bias to the mean colour `mean (C,)` of the training images, in [0, 1].
 
-        From elsewhere the first steps all push one way, and a saturated sigmoid has no gradient to come back
-        with. The learned σ of `gaussian-nll` starts at the error of that painting, the images' standard
-        `deviation`. Of pairs the mean is that of both, the input's channels first.
+        Otherwise the first steps would all move the output in one direction, and a saturated sigmoid has no
+        gradient to return. The learned σ of `gaussian-nll` starts at the error of this output, the standard
+        `deviation` of the images. For pairs, `mean` holds the input's channels and then the target's.
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
@@ -114,7 +114,7 @@ class Autoencoder(nn.Module):
         self.encoder.centre_at(bounded[: self.channels])
         self.offset[self.output_channels :] = FIRST_MARK  # where it marks defects
         if self.recipe.backbone.predicts_residual or self.recipe.backbone.starts_at_components:
-            return  # it begins as the identity, or with a mean of its own
+            return  # it starts as the identity, or has a mean of its own
         painted = bounded[-self.output_channels :]
         start = painted.logit() if self.recipe.backbone.output == "sigmoid" else painted
         self.offset[: self.output_channels] = start.view(-1, 1, 1)
@@ -136,10 +136,10 @@ class Autoencoder(nn.Module):
     def loss(
         self, images: Tensor, labels: Tensor | None = None, *, progress: float = 1.0
     ) -> dict[str, Tensor]:
-        """What training minimises, of one batch; a critic has no part. Noise is from the global generator.
+        """The training loss of one batch, without a critic. Noise comes from the global generator.
 
         Args:
-            images: `(N, C, H, W)` floats in [0, 1]; of pairs the target's channels behind the input's.
+            images: `(N, C, H, W)` floats in [0, 1]; for pairs, the input's channels and then the target's.
             labels: `(N,)` classes, or None.
             progress: share of the training that is done, for weights with a warm-up.
 
@@ -174,9 +174,9 @@ class Autoencoder(nn.Module):
     ) -> Trace:
         """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
 
-        Of pairs the target's channels stand behind the input's, and are the images of the trace. With
-        `sample` stochastic codes are drawn, and a decoder that samples learns; else it reconstructs.
-        `corruption` stands in for the recipe's own.
+        For pairs, `images` holds the input's channels and then the target's; the targets are the images of
+        the trace. With `sample` stochastic codes are drawn, and a decoder that samples is trained; otherwise
+        it reconstructs. `corruption` stands in for the recipe's own.
         """
         self._check_memory(images.shape, backward=torch.is_grad_enabled())
         corrupted = corrupt(images, corruption or self.recipe.corruption, generator)
@@ -234,7 +234,7 @@ class Autoencoder(nn.Module):
         return raw.float()[..., :h, :w] + self.offset
 
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Code values → images in the recipe's range, with gradients: what a critic on images is shown."""
+        """Code values → images in the recipe's range, with gradients, for a critic on images."""
         return apply_range(self.decode_raw(values, size, []), self.recipe.backbone.output)
 
     def _autocast(self, like: Tensor, precision: torch.dtype | None = None) -> torch.autocast:
@@ -281,7 +281,7 @@ class Autoencoder(nn.Module):
         Bare arrays `(N, C)` or `(N, C, h, w)` give float images `(N, H, W, C)`, tensors `(N, C, H, W)`.
 
         Raises:
-            CapabilityError: a model with skips has no way from the code alone.
+            CapabilityError: a model with skips cannot decode the code alone.
             DataError: the numbers have another shape than this model's code, or the image would not fit into
                 this machine's memory.
         """
@@ -318,15 +318,16 @@ class Autoencoder(nn.Module):
         return kind.restore(torch.cat(parts))
 
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs the input's.
+        """`(N, C, H, W)` floats → the encoder's output before the bottleneck, one pass; for pairs, of the
+        inputs.
 
-        `precision`: of its convolutions and products, float32 or bfloat16, where not the model's own.
+        `precision`: of convolutions and products, float32 or bfloat16; by default the model's own.
         """
         images = images[:, : self.channels]
         return self._features(Corrupted(images, images), precision).h.float()
 
     def mark_batch(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being a defect, or CapabilityError."""
+        """`(N, C, H, W)` → logits `(N, H, W)` that a pixel is part of a defect; else CapabilityError."""
         capabilities.check_marks(self.recipe)
         latent, skips = self._encode_in_eval_mode(Corrupted(images, images))
         return self._paint(latent.values, images.shape[-2:], skips)[:, -1]
@@ -368,12 +369,12 @@ class Autoencoder(nn.Module):
 
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
         batch, kind = read_batch(images, self.channels, value_range)
-        if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
+        if self.recipe.geometry.is_grid:  # a vector code resizes images to one size first
             self._check_memory((images_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
 
     def to_canvas(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` resized to the one size that a vector code is for; unchanged for a grid code."""
+        """`(N, C, H, W)` resized to the size of a vector code; unchanged for a grid code."""
         return images if self.recipe.geometry.is_grid else resize_images(images, self.size)
 
     def from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -389,7 +390,7 @@ class Autoencoder(nn.Module):
     @property
     def training_report(self) -> Any:
         """How the model was trained: a `TrainingResult`, as `isthmus.describe_training` gives it."""
-        # By name: the uses stand above the model.
+        # Imported by name, because the api lies above the model.
         return import_module("isthmus.api.training_results").describe_training(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:

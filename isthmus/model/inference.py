@@ -65,7 +65,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Rows:
-    """Vectors of images that arrive in parts; also after an interruption those that have arrived.
+    """Vectors of images, added in parts; after an interruption those that were added.
 
     Args:
         count: number of images.
