@@ -126,8 +126,9 @@ class EntropyBottleneck(Bottleneck):
 
     In training the decoder gets rounded values (straight through). The rate is that of values with uniform
     noise, but their context is rounded, as in files (Minnen and Singh 2020, §3.3).
-    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a Laplacian around the prediction of the context or,
-    without context, a mixture of logistics per channel (Salimans et al. 2017, eq. 2).
+    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a Laplacian around the
+    prediction of the context or, without context, a mixture of logistics per channel (Salimans et al. 2017,
+    eq. 2).
 
     Over a range of λ every image of a training batch is coded at its own quality, and its error weighed with
     its own λ: one model then has all rates.
