@@ -46,9 +46,9 @@ def taken_apart(data: bytes) -> tuple[list[int | bytes], list[Chunk]]:
 
 @cache
 def _parts(data: bytes) -> tuple[tuple[int | bytes, ...], tuple[Chunk, ...]]:
-    found = container.read_container(data)
+    contents = container.read_container(data)
     fields = struct.unpack(_HEADER, data[: HEADER_BYTES - 4])
-    return fields, tuple((tag, number, bytes(payload)) for (tag, number), payload in found.chunks.items())
+    return fields, tuple((tag, number, bytes(payload)) for (tag, number), payload in contents.chunks.items())
 
 
 def put_together(fields: Sequence[int | bytes], chunks: Sequence[Chunk]) -> bytes:
@@ -85,15 +85,15 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
             )
         elif kind == 8:
             dice.shuffle(chunks)
-    whole = put_together(fields, chunks)
+    file_bytes = put_together(fields, chunks)
     last = dice.randrange(12)
     if last == 0:
-        return whole[: dice.randrange(len(whole) + 1)]
+        return file_bytes[: dice.randrange(len(file_bytes) + 1)]
     if last == 1:
-        return whole + dice.randbytes(dice.randrange(1, 40))
+        return file_bytes + dice.randbytes(dice.randrange(1, 40))
     if last == 2:
-        return _head_changed(whole, dice)
-    return whole
+        return _head_changed(file_bytes, dice)
+    return file_bytes
 
 
 def _change_field(fields: list[int | bytes], dice: random.Random) -> None:
@@ -137,22 +137,24 @@ def _head_changed(data: bytes, dice: random.Random) -> bytes:
 
 def parse(data: bytes, codec: Codec, dice: random.Random) -> None:
     """Everything but the network."""
-    found = container.read_container(data, max_pixels=MOST_PIXELS, keep_going=dice.random() < 0.5)
-    check_model(found.header, codec)
-    grid = Grid.of(found.header, codec.stride)
-    some = list(found.chunks)[:4]
-    for symbols in decode_tile_symbols(found, codec, grid, [n for tag, n in some if tag == container.TILE]):
+    contents = container.read_container(data, max_pixels=MOST_PIXELS, keep_going=dice.random() < 0.5)
+    check_model(contents.header, codec)
+    grid = Grid.of(contents.header, codec.stride)
+    some = list(contents.chunks)[:4]
+    for symbols in decode_tile_symbols(
+        contents, codec, grid, [n for tag, n in some if tag == container.TILE]
+    ):
         raise_if_damaged(symbols)
     for tag, number in some:
         if tag == container.ALPHA:
-            transparency.decode_plane(found.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
+            transparency.decode_plane(contents.chunks[tag, number], grid.to_pixels(grid.tile(number)).size)
 
 
 def decode(data: bytes, codec: Codec, dice: random.Random) -> None:
     """Everything."""
     going = dice.random() < 0.7
-    found = container.read_container(data, max_pixels=MOST_PIXELS // 8, keep_going=going)
-    decode_picture(found, codec, keep_going=going)
+    contents = container.read_container(data, max_pixels=MOST_PIXELS // 8, keep_going=going)
+    decode_picture(contents, codec, keep_going=going)
 
 
 def run(

@@ -54,19 +54,19 @@ def main() -> None:
     folder: Path = asked.folder
     folder.mkdir(parents=True, exist_ok=True)
     clock = "busy" if asked.threads == 1 else "seconds"
-    found: dict[str, Any] = {"machine": machine(), "threads": asked.threads, "clock": clock, "networks": {}}
+    results: dict[str, Any] = {"machine": machine(), "threads": asked.threads, "clock": clock, "networks": {}}
     limit = started("limit", "", folder, asked.threads) if asked.turns else None
-    limits = [] if limit is None else [limit.told("measure")]
+    limits = [] if limit is None else [limit.order("measure")]
     for name in asked.networks.split(","):
-        found["networks"][name] = network(
+        results["networks"][name] = network(
             name, asked.contenders.split(","), folder, asked.threads, asked.turns, clock
         )
         if not asked.no_losses:
-            found["networks"][name]["loss"] = losses(name)
+            results["networks"][name]["loss"] = losses(name)
         if limit is not None:
-            limits.append(limit.told("measure"))
-            found["limit"] = limit_of(limits, limit.facts["operations"], found)
-        report(found, folder)
+            limits.append(limit.order("measure"))
+            results["limit"] = limit_of(limits, limit.facts["operations"], results)
+        report(results, folder)
     if limit is not None:
         limit.end()
 
@@ -79,8 +79,8 @@ def machine() -> dict[str, Any]:
         lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
         facts = {key.strip(): value.strip() for key, value in lines.items()}
         name = facts.get("model name", name)
-        wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
-        sets = [flag for flag in wanted if flag in facts.get("flags", "").split()]
+        flags = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
+        sets = [flag for flag in flags if flag in facts.get("flags", "").split()]
     return {"processor": name, "cores": os.cpu_count(), "instructions": sets}
 
 
@@ -114,36 +114,36 @@ def network(
 ) -> dict[str, Any]:
     """All contenders on one network, turn by turn."""
     contenders = [started(kind, name, folder, threads) for kind in kinds]
-    counts = {one.name: one.facts["parameters"] for one in contenders}
+    counts = {contender.name: contender.facts["parameters"] for contender in contenders}
     if len(set(counts.values())) != 1:
         raise PeerError(f"the networks called {name} differ: {counts}")
-    taken: dict[str, list[dict[str, float]]] = {one.name: [] for one in contenders}
+    taken: dict[str, list[dict[str, float]]] = {contender.name: [] for contender in contenders}
     for turn in range(turns + 1 if turns else 0):
-        for one in contenders:
-            told = one.told("train")
+        for contender in contenders:
+            answer = contender.order("train")
             if turn:
-                taken[one.name].append(told)
+                taken[contender.name].append(answer)
         print(f"{name}: turn {turn} of {turns}", file=sys.stderr, flush=True)
     used: dict[str, dict[str, list[dict[str, float]]]] = {use: {} for use in USES}
     for turn in range(4):
         for use in USES:
-            for one in contenders:
-                if one.name not in USERS:
+            for contender in contenders:
+                if contender.name not in USERS:
                     continue
-                told = one.told(use)
+                answer = contender.order(use)
                 if turn:
-                    used[use].setdefault(one.name, []).append(told)
-    for one in contenders:
-        one.end()
-    versions = {k: v for one in contenders for k, v in one.facts.items() if k != "parameters"}
+                    used[use].setdefault(contender.name, []).append(answer)
+    for contender in contenders:
+        contender.end()
+    versions = {k: v for contender in contenders for k, v in contender.facts.items() if k != "parameters"}
     return {
         "parameters": next(iter(counts.values())),
         "batch": NETWORKS[name].batch,
         "versions": versions,
-        "rates": {kind: rate(told, clock) for kind, told in taken.items() if told},
-        "wall": {kind: rate(told, "seconds") for kind, told in taken.items() if told},
+        "rates": {kind: rate(answers, clock) for kind, answers in taken.items() if answers},
+        "wall": {kind: rate(answers, "seconds") for kind, answers in taken.items() if answers},
         "inference": {
-            use: {kind: rate(told, clock)["median"] for kind, told in kinds.items()}
+            use: {kind: rate(answers, clock)["median"] for kind, answers in kinds.items()}
             for use, kinds in used.items()
         },
     }
@@ -159,8 +159,8 @@ def data(name: str, folder: Path) -> tuple[Path, Path]:
         unfinished = images.with_name(images.name + "-unfinished")
         unfinished.mkdir(exist_ok=True)
         for index, image in enumerate(isthmus.read(DATA[chosen.images]).pixels[:FOLDER_IMAGES]):
-            one = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-            one.save(unfinished / f"{index:05}.png")
+            picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+            picture.save(unfinished / f"{index:05}.png")
         unfinished.rename(images)
     return pixels, images
 
@@ -169,50 +169,50 @@ def losses(name: str) -> dict[str, float]:
     """Validation loss after equally many steps in both precisions, through `isthmus.train`."""
     chosen = NETWORKS[name]
     pixels = isthmus.read(DATA[chosen.images]).pixels[:4000]
-    found = {}
+    validation_losses = {}
     for precision in ("float32", "bfloat16"):
         recipe = chosen.recipe.with_settings({"optimiser.batch": 64})
         model = isthmus.train(pixels, recipe=recipe, epochs=LOSS_EPOCHS[name], precision=precision)
-        found[precision] = model.summary["best"]["validation"]
-    return found
+        validation_losses[precision] = model.summary["best"]["validation"]
+    return validation_losses
 
 
 LOSS_EPOCHS = {"dense": 6, "small-conv": 4, "conv": 2, "attention": 2}
 
 
 def limit_of(
-    limits: list[dict[str, Any]], operations: dict[str, int], found: dict[str, Any]
+    limits: list[dict[str, Any]], operations: dict[str, int], results: dict[str, Any]
 ) -> dict[str, Any]:
     """The best of what was measured, and the contenders' shares of it."""
-    peaks = {key: max(one["peaks"][key] for one in limits) for key in limits[0]["peaks"]}
-    kernels, passes = (min(one[key] for one in limits) for key in ("kernels", "passes"))
+    peaks = {key: max(measured["peaks"][key] for measured in limits) for key in limits[0]["peaks"]}
+    kernels, passes = (min(measured[key] for measured in limits) for key in ("kernels", "passes"))
     shares = {
         name: {
-            kind: operations[name] * one["median"] / peaks["bfloat16 product"]
-            for kind, one in row["rates"].items()
+            kind: operations[name] * measured["median"] / peaks["bfloat16 product"]
+            for kind, measured in row["rates"].items()
         }
-        for name, row in found["networks"].items()
+        for name, row in results["networks"].items()
     }
     limit = {
         "peaks": peaks,
-        "bandwidth": max(one["bandwidth"] for one in limits),
+        "bandwidth": max(measured["bandwidth"] for measured in limits),
         "conv_kernels_seconds": kernels,
         "conv_passes_seconds": passes,
         "operations": operations,
         "shares_of_bfloat16_peak": shares,
     }
-    if "conv" in found["networks"]:
+    if "conv" in results["networks"]:
         best = limits[0]["images"] / (kernels + passes)
         limit["conv_images_per_second"] = best
-        limit["share"] = found["networks"]["conv"]["rates"]["Isthmus"]["median"] / best
+        limit["share"] = results["networks"]["conv"]["rates"]["Isthmus"]["median"] / best
     return limit
 
 
-def report(found: dict[str, Any], folder: Path) -> None:
+def report(results: dict[str, Any], folder: Path) -> None:
     """Write what is known so far."""
-    found["verdicts"] = verdicts(found)
-    write_text(folder / "training.json", json.dumps(found, indent=1))
-    tables = f"{training_table(found)}\n\n{verdict_table(found['verdicts'])}\n".lstrip()
+    results["verdicts"] = verdicts(results)
+    write_text(folder / "training.json", json.dumps(results, indent=1))
+    tables = f"{training_table(results)}\n\n{verdict_table(results['verdicts'])}\n".lstrip()
     write_text(folder / "training.md", tables)
     print(tables, flush=True)
 

@@ -58,9 +58,9 @@ def colour_pairs(images: ImageSet) -> tuple[ImageSet, ImageSet]:
 def blur_pairs(images: ImageSet) -> tuple[ImageSet, ImageSet]:
     """Blurred and sharp."""
     blurred = [blur(images.image(row)) for row in range(len(images))]
-    shapes = np.array([one.shape for one in blurred])
+    shapes = np.array([image.shape for image in blurred])
     ends = np.cumsum([0, *shapes.prod(axis=1)])
-    pixels = Ragged(np.concatenate([one.reshape(-1) for one in blurred]), ends[:-1], shapes)
+    pixels = Ragged(np.concatenate([image.reshape(-1) for image in blurred]), ends[:-1], shapes)
     return ImageSet(pixels, names=images.names, source="blurred"), images
 
 
@@ -96,9 +96,9 @@ def measure(
         **options,  # type: ignore[arg-type]
     )
     trained = time.process_time() - began
-    seen, wanted = make(test)
-    found = isthmus.evaluate(model, seen, target=wanted)
-    rows = {"model": found.metrics, **found.baselines}
+    inputs, targets = make(test)
+    evaluation = isthmus.evaluate(model, inputs, target=targets)
+    rows = {"model": evaluation.metrics, **evaluation.baselines}
     gain = rows["model"]["psnr"] - rows["linear_map"]["psnr"]
     return {
         "task": task,
@@ -140,10 +140,10 @@ def main() -> None:
     steps = STEPS[arguments.task] if arguments.steps is None else arguments.steps
     start = STARTS[arguments.task] if arguments.start is None else arguments.start
     start = None if start == "none" else start
-    found = measure(arguments.task, train, test, steps, start, arguments.model)
-    print(json.dumps(found, indent=2))
+    results = measure(arguments.task, train, test, steps, start, arguments.model)
+    print(json.dumps(results, indent=2))
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+        arguments.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

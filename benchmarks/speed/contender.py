@@ -37,10 +37,10 @@ class Contender:
         self.facts: dict[str, Any] = {}
         self.facts = self._answer()
 
-    def told(self, order: str) -> dict[str, Any]:
+    def order(self, command: str) -> dict[str, Any]:
         """Give an order and wait until it is carried out."""
         assert self.process.stdin is not None
-        self.process.stdin.write(order + "\n")
+        self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         return self._answer()
 

@@ -23,7 +23,9 @@ from isthmus.api.inputs import (
 )
 from isthmus.api.inspection_folder import take_new_files
 from isthmus.api.pair_inputs import check_no_pairs
-from isthmus.api.picture_source import PictureSource, find_mask, open_pictures, read_mask
+from isthmus.api.picture_listing import open_pictures
+from isthmus.api.picture_masks import find_mask, read_mask
+from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind
 from isthmus.api.result import skipped_inputs, use
 from isthmus.errors import UsageError
@@ -36,7 +38,7 @@ from isthmus.wording import format_count
 
 if TYPE_CHECKING:
     from isthmus.features.marked_regions import Box
-    from isthmus.features.picture_looks import PictureLook
+    from isthmus.features.pictures import PictureLook
 
 _SECONDS_BETWEEN_UPDATES = 2.0  # of the progress, where pictures take long
 FAR_SHARE = 0.2  # of new pictures that may look unlike normal ones before it is noted
@@ -162,9 +164,9 @@ def _score(
     from isthmus.evaluation.detection import MaskComparison, list_good_classes, measure_labels
     from isthmus.features.anomalies import map_with
     from isthmus.features.marked_regions import find_boxes, mark_pixels
-    from isthmus.features.picture_looks import MAX_COMPARED, find_near_copies, list_differences, measure_look
+    from isthmus.features.picture_looks import MAX_COMPARED, find_near_copies, list_differences
     from isthmus.features.picture_maps import enlarge_map
-    from isthmus.features.pictures import count_tiles
+    from isthmus.features.pictures import count_tiles, measure_look
     from isthmus.features.power_rows import power_from_facts
 
     detector, stop = scorer.detector, Interruption()

@@ -78,13 +78,13 @@ def list_compressed(folder: Path) -> InputFiles:
 
     skipped: list[SkippedInput] = []
     notes: list[Message] = []
-    found = sorted(
+    paths = sorted(
         Path(place, name)
         for place, _, names in walk_folder(folder, skipped, notes)
         for name in names
         if name.endswith(SUFFIX) and not name.startswith(".")
     )
-    if not found:
+    if not paths:
         unlisted = f"; {skipped[0].name} {skipped[0].reason}" if skipped else ""
         raise DataError(
             "{folder}: no {suffix} files in it{unlisted}",
@@ -96,4 +96,4 @@ def list_compressed(folder: Path) -> InputFiles:
         )
     for note in notes:
         log_note(note)
-    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in found), tuple(skipped))
+    return InputFiles(tuple((path, path.relative_to(folder).as_posix()) for path in paths), tuple(skipped))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isthmus.features.anomalies import Detector
     from isthmus.features.anomaly_kinds import Kind
     from isthmus.features.detector_choice import Candidate
-    from isthmus.features.picture_looks import PictureLook
+    from isthmus.features.pictures import PictureLook
     from isthmus.features.readout import FeatureExtractor
     from isthmus.model.autoencoder import Autoencoder
 

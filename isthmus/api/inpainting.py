@@ -273,16 +273,16 @@ def _choose_mask(
             hint=Hint.add(find="dead-pixels"),
         )
     if colour is not None:
-        wanted = masks.parse_colour(colour)
+        rgb = masks.parse_colour(colour)
 
         def find_colour(image: Pixels, page: PageJob) -> Mask:
             if pixels is not None:
                 spread = (pixels, pixels)
             else:
                 is_file = page.job.image is None
-                spread = masks.jpeg_spread(page.job.source, wanted) if is_file else (0, 0)
-            found = masks.of_colour(to_unit_range(image, value_range), wanted, tolerance=tolerance)
-            return masks.grow(found, *spread)
+                spread = masks.jpeg_spread(page.job.source, rgb) if is_file else (0, 0)
+            is_missing = masks.of_colour(to_unit_range(image, value_range), rgb, tolerance=tolerance)
+            return masks.grow(is_missing, *spread)
 
         return find_colour
     by = pixels or 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.api.anomaly_result import LEDGER_FILE, REPORT_FILE, SCORES_FILE, AnomalyResult
-from isthmus.api.picture_source import PictureSource, hash_file
+from isthmus.api.picture_source import PictureSource
 from isthmus.atomic import write_bytes, write_text
 from isthmus.errors import DataError, ExistsError, OutputError, UsageError
 from isthmus.escaping import csv_text
@@ -138,7 +138,7 @@ def _is_known(path: Path | None, facts: Mapping[str, Any] | None) -> bool:
     if path is None or facts is None:
         return False
     try:
-        return bool(path.stat().st_size == facts.get("size") and hash_file(path) == facts.get("sha256"))
+        return bool(path.stat().st_size == facts.get("size") and _hash_file(path) == facts.get("sha256"))
     except (OSError, DataError):
         return False
 
@@ -212,7 +212,25 @@ def _facts(result: AnomalyResult, row: int) -> dict[str, Any]:
     path = result._source.file(row)
     if path is not None:
         try:
-            facts |= {"size": path.stat().st_size, "sha256": hash_file(path)}
+            facts |= {"size": path.stat().st_size, "sha256": _hash_file(path)}
         except (OSError, DataError) as error:
             raise OutputError("{path} is no longer there", id="anomalies.file-gone", path=path) from error
     return facts
+
+
+def _hash_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while part := stream.read(2**20):
+                digest.update(part)
+    except OSError as error:
+        raise DataError(
+            "{path} cannot be hashed: {reason}", id="data.unreadable-file", path=path, reason=error.strerror
+        ) from error
+    return digest.hexdigest()

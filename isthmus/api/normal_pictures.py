@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.api.inputs import DataLike, PathLike, Range
-from isthmus.api.picture_source import PictureSource, open_pictures
+from isthmus.api.picture_listing import open_pictures
+from isthmus.api.picture_source import PictureSource
 from isthmus.api.reference import ReferenceKind
 from isthmus.errors import DataError, Hint
 from isthmus.log import log_note
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from isthmus.features.detector_choice import Plan
-    from isthmus.features.picture_looks import PictureLook
+    from isthmus.features.pictures import PictureLook
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.progress import Task
 
@@ -74,7 +75,6 @@ def resolve_normal_pictures(
     import numpy as np
 
     from isthmus.evaluation.training_data import find_training_images
-    from isthmus.features.anomalies import MAX_NORMAL_IMAGES
     from isthmus.features.detector_choice import make_plan
 
     reference: ReferenceKind = "reference"
@@ -95,14 +95,11 @@ def resolve_normal_pictures(
         range = tuple(options["range"]) if options.get("range") else range
     source = open_pictures(model, data, range=range, ignore_mask=ignore_mask)
     training_names = _find_names(model, normal, source)
-    if training_names is not None and normal is None:
-        chosen_names = training_names[0] | training_names[1]
-        source = source.subset([row for row, name in enumerate(source.names) if name in chosen_names])
-    if len(source) > MAX_NORMAL_IMAGES:
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(source))[:MAX_NORMAL_IMAGES])
-        source = source.subset(chosen.tolist())
+    names = training_names[0] | training_names[1] if training_names is not None and normal is None else None
+    source = source.subset(_choose_rows(source, names, seed))
     rows, looks, hashes = _look_at(source, task)
-    source = source.subset(rows)
+    if len(rows) < len(source):
+        source = source.subset(rows)
     if len(set(hashes)) < 2:
         raise DataError(
             "{source}: its {images} are all the same picture; at least 2 different ones are needed",
@@ -163,6 +160,19 @@ def _find_names(
     return (trained, held_out) if trained or held_out else None
 
 
+def _choose_rows(source: PictureSource, names: set[str] | None, seed: int) -> list[int]:
+    """The pictures of these names, or all; of very many some."""
+    import numpy as np
+
+    from isthmus.features.anomalies import MAX_NORMAL_IMAGES
+
+    rows = [row for row, name in enumerate(source.names) if names is None or name in names]
+    if len(rows) <= MAX_NORMAL_IMAGES:
+        return rows
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MAX_NORMAL_IMAGES])
+    return [rows[int(index)] for index in chosen]
+
+
 def _place_inside(normal: DataLike, source: object) -> str | None:
     """What names below `source` begin with for files of the folder `normal`; None where it is elsewhere."""
     if not isinstance(normal, (str, os.PathLike)) or not isinstance(source, str):
@@ -179,7 +189,7 @@ def _place_inside(normal: DataLike, source: object) -> str | None:
 
 def _look_at(source: PictureSource, task: Task) -> tuple[list[int], list[PictureLook], list[int]]:
     """Rows that can be read, how they look, and a hash of what each shows, whatever its sample type."""
-    from isthmus.features.picture_looks import measure_look
+    from isthmus.features.pictures import measure_look
     from isthmus.images.store import picture_hash
 
     rows: list[int] = []
@@ -197,18 +207,19 @@ def _group_keys(source: PictureSource, groups: PathLike | None, by_content: list
     """The group of each picture: as given, else as a list of the pictures names it, else its copies."""
     from isthmus.images.grouping import check_groups_match, group_key
 
-    found: Sequence[str | None] = source.groups or ("",) * len(source)
+    group_names: Sequence[str | None] = source.groups or ("",) * len(source)
     if groups is not None:
         key, how = group_key(os.fspath(groups))
-        found = [key(name) for name in source.names]
-        check_groups_match(found, source.names, how)
+        group_names = [key(name) for name in source.names]
+        check_groups_match(group_names, source.names, how)
     elif source.groups:
         log_note(
             "{source} names groups: the images of a group are held out together",
             id="reading.list-names-groups",
             source=source.source,
         )
-    return [f"group {group}" if group else content for group, content in zip(found, by_content, strict=True)]
+    pairs = zip(group_names, by_content, strict=True)
+    return [f"group {group}" if group else content for group, content in pairs]
 
 
 def _warn_of_near_copies(looks: list[PictureLook], names: tuple[str, ...], plan: Plan, seed: int) -> None:

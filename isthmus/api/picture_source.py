@@ -1,15 +1,14 @@
-"""Pictures one at a time, however many there are: files are read on request, and not kept."""
+"""Pictures one at a time, however many there are: a file is read each time its picture is taken."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.api.inputs import DataLike, PathLike, Range, check_count, check_is_data, read_images_for
+from isthmus.api.inputs import Range
+from isthmus.api.picture_masks import IgnoredRegions
 from isthmus.errors import DataError
 from isthmus.file_jobs import describe_failure
 from isthmus.log import SkippedInput, log_note
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from isthmus.features.pictures import Picture
     from isthmus.images.listing import ImageFile
-    from isthmus.images.store import ImageSet
+    from isthmus.images.store import ImageSet, Pixels
     from isthmus.model.autoencoder import Autoencoder
 
 CHUNK_PICTURES = 256
@@ -73,21 +72,24 @@ class PictureSource(Sequence[Any]):
             DataError: the file is damaged or no longer there.
         """
         from isthmus.features.pictures import Picture
-        from isthmus.model.inference import read_for
 
-        if self._images is not None:
-            pixels = self._images.image(row)
-        else:
-            found = read_for(self.model, os.fspath(self._files[row].place), range=self._range)
-            for note in found.notes:
-                log_note(as_message(note, id="reading.note"))
-            for one in found.skipped:  # pages, of which the first is read
-                again = SkippedInput(f"{self.names[row]}{one.name.removeprefix(found.names[0])}", one.reason)
-                if again not in self.skipped:
-                    self.skipped.append(again)
-            pixels = found.image(0)
+        pixels = self._read_file(row) if self._images is None else self._images.image(row)
         ignored = None if self._ignored is None else self._ignored.read(self.names[row], pixels.shape)
         return Picture(pixels, ignored)
+
+    def _read_file(self, row: int) -> Pixels:
+        from isthmus.images.reading_notes import header_notes
+        from isthmus.images.sources import read_source
+        from isthmus.images.store import ImageSet
+        from isthmus.model.inference import fit_channels
+
+        path = self._files[row].path
+        header, pixels = read_source(path, value_range=self._range)
+        images = ImageSet(pixels[None], names=(path.name,), notes=header_notes(header), source=str(path))
+        images = fit_channels(images, self.model.channels)
+        for note in images.notes:
+            log_note(as_message(note, id="reading.note"))
+        return images.image(0)
 
     def file(self, row: int) -> Path | None:
         """The file that a picture comes from, where it is one of its own."""
@@ -123,7 +125,7 @@ class PictureSource(Sequence[Any]):
         """
         rows: list[int] = []
         pictures: list[Picture] = []
-        held, readable = 0, False
+        chunk_bytes, is_readable = 0, False
         last: DataError | None = None
         for row in range(len(self)):
             try:
@@ -135,165 +137,14 @@ class PictureSource(Sequence[Any]):
                 reason = describe_failure(error, self._files[row].path)
                 self.skipped.append(SkippedInput(self.names[row], as_message(reason, id=error.id)))
                 continue
-            readable = True
+            is_readable = True
             rows.append(row)
             pictures.append(picture)
-            held += picture.pixels.nbytes
-            if len(rows) == CHUNK_PICTURES or held >= CHUNK_BYTES:
+            chunk_bytes += picture.pixels.nbytes
+            if len(rows) == CHUNK_PICTURES or chunk_bytes >= CHUNK_BYTES:
                 yield rows, pictures
-                rows, pictures, held = [], [], 0
+                rows, pictures, chunk_bytes = [], [], 0
         if rows:
             yield rows, pictures
-        if not readable and last is not None and not may_be_none:
+        if not is_readable and last is not None and not may_be_none:
             raise last
-
-
-class IgnoredRegions:
-    """Regions that do not count: one mask for all pictures, or a folder with a mask for each name.
-
-    White pixels are ignored. A mask of another size is fitted to the picture.
-    """
-
-    def __init__(self, path: PathLike) -> None:
-        self._path = Path(path)
-        self._one = None if self._path.is_dir() else _read_mask(self._path)
-
-    def read(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.bool_] | None:
-        """`(H, W)` bool for the picture of this name; None where the folder has no mask for it."""
-        if self._one is not None:
-            return fit_mask(self._one, shape)
-        found = find_mask(self._path, name)
-        return None if found is None else fit_mask(_read_mask(found), shape)
-
-
-def open_pictures(
-    model: Autoencoder,
-    data: DataLike,
-    *,
-    limit: int | None = None,
-    range: Range | None = None,
-    ignore_mask: PathLike | None = None,
-) -> PictureSource:
-    """The pictures of DATA. A folder of files is only listed; everything else is read at once.
-
-    Raises:
-        UsageError, DataError: see `read_images_for`.
-    """
-
-    from isthmus.images.listing import labels_of, list_images
-    from isthmus.images.sample_range import check_range
-    from isthmus.images.shards import find_shards
-    from isthmus.log import log_skipped
-
-    ignored = None if ignore_mask is None else IgnoredRegions(ignore_mask)
-    is_path = isinstance(data, (str, os.PathLike)) and bool(os.fspath(data))
-    if not is_path or not Path(data).is_dir() or find_shards(Path(data)):
-        images = read_images_for(model, data, limit=limit, range=range)
-        return PictureSource(
-            model,
-            images.names,
-            images.labels,
-            images.classes,
-            images.source,
-            list(images.skipped),
-            images,
-            _range=range,
-            _ignored=ignored,
-            groups=images.groups,
-        )
-    check_is_data(data)
-    check_count("limit", limit)
-    check_range(range)
-    listed = list_images(Path(data))
-    for note in listed.notes:
-        log_note(as_message(note, id="reading.note"))
-    log_skipped(listed.skipped)
-    labels, classes = labels_of(listed.files, listed.files)
-    found = PictureSource(
-        model,
-        tuple(file.name for file in listed.files),
-        labels,
-        classes,
-        os.fspath(data),
-        list(listed.skipped),
-        None,
-        tuple(listed.files),
-        range,
-        ignored,
-    )
-    if limit is None or limit >= len(found):
-        return found
-    from isthmus.images.subsets import even_rows
-
-    return found.subset(even_rows(len(found), limit).tolist())
-
-
-def find_mask(folder: Path, name: str) -> Path | None:
-    """The mask of a picture in a folder of masks: of the same name, or with `_mask` or `-mask` behind it.
-
-    Sub-folders of the name are looked for first, then the file name alone.
-    """
-    place = Path(name)
-    for parent in dict.fromkeys((folder / place.parent, folder)):
-        for ending in ("", "_mask", "-mask"):
-            for suffix in (".png", place.suffix, ".bmp", ".tif", ".tiff"):
-                found = parent / f"{place.stem}{ending}{suffix}"
-                if found.is_file():
-                    return found
-    return None
-
-
-def _read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """`(H, W)` bool, true where a mask is white.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    from isthmus.features.pictures import to_unit
-    from isthmus.images.reading import read_image
-
-    found: npt.NDArray[np.bool_] = to_unit(read_image(path, channels=1))[..., 0] >= 0.5
-    return found
-
-
-def read_mask(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """A mask as `(H, W)` bool of a picture's size; any value above 0 counts where a mask has only 0 and 1."""
-    import numpy as np
-
-    from isthmus.images.reading import read_image
-
-    pixels = read_image(path, channels=1)[..., 0]
-    top = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
-    few = pixels.dtype != np.float32 and int(pixels.max()) <= 1
-    return fit_mask(pixels > 0 if few else pixels >= top / 2, shape)
-
-
-def fit_mask(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """A mask at the size of a picture: the nearest pixel of each."""
-    import numpy as np
-
-    if mask.shape == tuple(shape[:2]):
-        return mask
-    rows, columns = (
-        np.minimum((np.arange(side) * have) // side, have - 1)
-        for side, have in zip(shape[:2], mask.shape, strict=True)
-    )
-    return np.asarray(mask[rows[:, None], columns[None]])
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while part := stream.read(2**20):
-                digest.update(part)
-    except OSError as error:
-        raise DataError(
-            "{path} cannot be hashed: {reason}", id="data.unreadable-file", path=path, reason=error.strerror
-        ) from error
-    return digest.hexdigest()

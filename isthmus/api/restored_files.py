@@ -121,7 +121,9 @@ def restore_files(
                 if index == 0:
                     facts, (height, width) = page_facts, before.shape[:2]
                     if job.companion is not None:
-                        first, second = (_without_alpha(_to_writable(one, range)) for one in (before, after))
+                        first, second = (
+                            _without_alpha(_to_writable(image, range)) for image in (before, after)
+                        )
                         save_image(job.companion, place_side_by_side(first, second, scale), force=force)
                 pixels, reduced = fit_to_format(_to_writable(after, range), job.target)
                 parts.update(reduced)
@@ -168,7 +170,7 @@ def restore_files(
     if pages := lost.pop(FURTHER_PAGES, 0):
         _log_several(pages)
     log_lost(lost)
-    entries = tuple(one for one, _ in done.values)
+    entries = tuple(entry_made for entry_made, _ in done.values)
     return ProcessedFiles(entries, done.already_there, done.skipped, done.complete)
 
 

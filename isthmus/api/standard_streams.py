@@ -46,25 +46,25 @@ def takes_streams(
         @functools.wraps(function)
         def call(*args: _Parameters.args, **options: _Parameters.kwargs) -> _Returned:
             inputs: Any = args[0] if args else options.get("inputs")
-            given: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+            input_list: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             writes = isinstance(options.get("out"), str) and options["out"] == STREAM
             # As a path it is a file: that is how ./- arrives here.
-            reads = any(isinstance(one, str) and one == STREAM for one in given)
+            reads = any(isinstance(item, str) and item == STREAM for item in input_list)
             if not reads and not writes:
                 return function(*args, **options)
             # A folder may be called -, too; it is given as ./-
-            is_path = not reads and isinstance(given[0], (str, os.PathLike))
-            if len(given) != 1 or (is_path and is_folder(given[0])):
+            is_path = not reads and isinstance(input_list[0], (str, os.PathLike))
+            if len(input_list) != 1 or (is_path and is_folder(input_list[0])):
                 raise UsageError(
                     "- stands for one file, not for {inputs}",
                     id="stream.one-file",
-                    inputs="a folder" if len(given) == 1 else format_count(len(given), "input"),
+                    inputs="a folder" if len(input_list) == 1 else format_count(len(input_list), "input"),
                 )
             with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
                 if reads:
-                    given = [_hold_input(Path(folder))]
-                target = Path(folder) / f"stdout{suffix or _suffix_of(given[0])}"
-                changed: dict[str, Any] = {**options, "inputs": given}
+                    input_list = [_hold_input(Path(folder))]
+                target = Path(folder) / f"stdout{suffix or _suffix_of(input_list[0])}"
+                changed: dict[str, Any] = {**options, "inputs": input_list}
                 if writes:
                     _check_no_terminal()
                     changed["out"] = os.fspath(target)

@@ -1,8 +1,8 @@
 """Integers to bytes and back under given probabilities: `constriction`'s range coder, with its edges padded.
 
-Every model handed to it is exact: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with
-    `perfect=False`, are the probabilities w / 2²⁴ on any machine. Its arithmetic is 64-bit integers;
-    docs/reference/format.md writes it out.
+Probabilities are exact on any machine: integer weights w ≥ 1 that sum to 2²⁴, given as w − 1 in float64 with
+`perfect=False`, are the probabilities w / 2²⁴. Its arithmetic is 64-bit integers; docs/reference/format.md
+writes it out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 class Coder(Protocol):
-    """One direction. The encoder is given values and returns them; the decoder finds them."""
+    """One direction of coding. The encoder takes values and returns them; the decoder reads them."""
 
     def categorical(self, weights: Floats, values: Ints | None) -> Ints:
         """One value per row of `weights (N, n)`, the integer weights minus 1."""
@@ -93,7 +93,7 @@ def _call_guarded(call: Callable[[], _Result]) -> _Result:
     try:
         return call()
     except BaseException as error:
-        # Rust's panics are no Exceptions; everything else that is none must pass through.
+        # A panic in Rust is not an Exception; all other errors that are none must pass.
         if not isinstance(error, (ValueError, AssertionError)) and type(error).__name__ != "PanicException":
             raise
         raise CompressedFileError(

@@ -1,7 +1,8 @@
-"""The file: a fixed header, then checked chunks. Bytes in, bytes out; what the chunks mean is said elsewhere.
+"""The file: a fixed header, then checked chunks. It reads and writes bytes; the modules that use the chunks
+know their meaning.
 
-docs/reference/format.md is the specification. Nothing here allocates by what a file says: every size is
-compared with a limit and with the bytes that are there.
+docs/reference/format.md is the specification. Memory is never allocated by a size in the file alone: each is
+compared with a limit and with the length of the file.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class ContainerHeader:
 
 @dataclass(frozen=True)
 class Damage:
-    """A chunk that is lost, and why. For a tile or alpha tile, `number` says which."""
+    """A lost chunk and the reason. `number` is that of the tile, for chunks of tiles and of their alpha."""
 
     tag: bytes
     number: int
@@ -309,7 +310,7 @@ def _parse_chunks(view: memoryview, keys: list[Key]) -> dict[Key, memoryview]:
 
 
 def _recover_chunks(view: memoryview, keys: set[Key]) -> dict[Key, memoryview]:
-    """Every whole chunk; after a broken one the next is sought byte by byte."""
+    """Every intact chunk; after a broken one, the next is searched for byte by byte."""
     chunks: dict[Key, memoryview] = {}
     position = HEADER_BYTES
     # Well-made heads of chunks that overlap must not cost more than reading the file a few times.

@@ -1,11 +1,11 @@
 """The walk over symbols in the order of coding, each in the context of those before it.
 
-Encoder and decoder go the same walk, so that they cannot disagree. Channels go in their order, each in two
-halves of a checkerboard. A symbol's mean and scale are linear in what is known: the channels before it in a
-3×3 neighbourhood, and for the second half the channel's own four neighbours (the two-pass checkerboard of He
-et al. 2021, "Checkerboard context model for efficient learned image compression", with integer weights in
-place of their networks). The scale is then corrected by the ratio of observed to expected absolute residual
-over the channels already coded at that place. All sums are of integers, and exact.
+Encoder and decoder run the same code, so that they cannot disagree. Channels go in their order, each in two
+halves of a checkerboard. A symbol's mean and scale are linear in symbols coded before it: those of earlier
+channels in a 3×3 neighbourhood, and for the second half the channel's own four neighbours (the two-pass
+checkerboard of He et al. 2021, "Checkerboard context model for efficient learned image compression", with
+integer weights in place of their networks). The scale is then corrected by the ratio of observed to expected
+absolute residual over the channels already coded at that place. All sums are of integers, and exact.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class ContextSums:
             empty = np.zeros((2, len(channels), self._symbols.shape[1]))
             return empty[0], empty[1]
         rows = slice(first * TAPS, last * TAPS)
-        here = np.ix_(channels, self._rows[rows])
-        weights = self._band.mean_rows[here], self._band.scale_rows[here]
+        cells = np.ix_(channels, self._rows[rows])
+        weights = self._band.mean_rows[cells], self._band.scale_rows[cells]
         values = self._symbols[rows], self._sizes[rows]
         most = self._band.reach[np.ix_(channels, self._active[first:last])] @ self._largest[first:last]
         if most.max(initial=0) < EXACT_LIMIT:
@@ -89,12 +89,12 @@ class ContextSums:
 
 
 def walk_contexts(band: Band, at: TileLayout, active: npt.NDArray[np.bool_], take: Take) -> Ints:
-    """The symbols (C, n) that `take` gives, asked in the order of coding, each in its context.
+    """The symbols (C, n). `take` gives each when it is called with its context, in the order of coding.
 
     Args:
         at: the places of all tiles, in n columns.
-        active: (tiles, C): which channels to ask for; the others are zero and count nothing. `take` may
-            silence a tile from then on.
+        active: (tiles, C): which channels are coded; the others are zero. `take` may switch off a tile for
+            all later channels.
     """
     with one_blas_thread:
         return _walk_contexts(band, at, active, take)

@@ -1,4 +1,4 @@
-"""What is fitted before it is rounded: means and scales of symbols, linear in their context, as floats.
+"""Means and scales of symbols as linear functions of their context, in floats: fitted here, rounded later.
 
 The same form as `symbols._walk` computes in integers and as the `entropy` bottleneck learns in training.
 """
@@ -67,7 +67,8 @@ class Contexts(nn.Module):
         # log(F(x + ½) − F(x − ½)), in a form that neither cancels nor overflows.
         tails = F.logsigmoid((0.5 - away) * inverse) + F.logsigmoid((0.5 + away) * inverse)
         nats = -tails - (-torch.expm1(-inverse)).log()
-        # A symbol in the tail of a wrong density must not rule the fit: in use it escapes for about so much.
+        # A symbol in the tail of a wrong density must not dominate the fit: in files an escape code costs
+        # about this.
         return nats.clamp_max(20.0) / float(np.log(2))
 
     def round_weights(self) -> dict[str, npt.NDArray[Any]]:
@@ -112,7 +113,9 @@ def has_learned_contexts(model: Autoencoder) -> bool:
 
 @torch.no_grad()
 def init_contexts(model: Autoencoder, quality: float) -> Contexts:
-    """What training learned about this model's symbols at `quality`, or nothing where it did not look."""
+    """The contexts that training learned for this model's symbols at `quality`; empty ones where it learned
+    none.
+    """
     contexts = Contexts(model.recipe.geometry.channels)
     bottleneck = rate_model(model)
     if bottleneck.context is None:
@@ -131,7 +134,7 @@ def init_contexts(model: Autoencoder, quality: float) -> Contexts:
 
 @torch.no_grad()
 def move_contexts(contexts: Contexts, model: Autoencoder, before: float, after: float) -> Contexts:
-    """The same contexts for the finer or coarser steps of another quality, as far as the gains say."""
+    """The contexts for the finer or coarser steps of another quality, converted by the ratio of the gains."""
     moved = Contexts(contexts.channels)
     moved.load_state_dict(contexts.state_dict())
     bottleneck = rate_model(model)
@@ -148,5 +151,5 @@ def move_contexts(contexts: Contexts, model: Autoencoder, before: float, after: 
 
 
 def _ratio_across(gain: Tensor) -> Tensor:
-    """What a weight of channel j for channel i changes by when each channel is multiplied by its gain."""
+    """The factor of the weight of channel j for channel i when each channel is multiplied by its gain."""
     return (gain[:, None] / gain[None, :])[:, :, None, None]

@@ -30,7 +30,7 @@ from isthmus.codec.tables import (
 
 BINS = 44
 _SCALES = (0.025, 320.0)  # of a logistic density, in steps: middle of the first bin and of the last
-PRIOR_COUNT = 20.0  # observations that what is known before weighs against what was counted
+PRIOR_COUNT = 20.0  # weight of the expected shares, in observations
 _STEPS_PER_DOUBLING = 10  # of a weight's code
 
 WeightArrays = Mapping[str, npt.NDArray[Any]]
@@ -39,7 +39,7 @@ Probabilities = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScaleBins:
-    """Where the levels of scale lie, and what follows from that; the fields of a `Band` of the same names."""
+    """Thresholds of the levels of scale and the tables that follow from them; fields as those of `Band`."""
 
     thresholds: npt.NDArray[np.int32]
     spread: npt.NDArray[np.int32]
@@ -94,7 +94,7 @@ def count_symbols(weights: WeightArrays, groups: Sequence[Tensor], bins: ScaleBi
 
 
 def expected_shares(shifts: npt.NDArray[np.int32]) -> Probabilities:
-    """What a logistic density gives each entry: (BINS, FRACTIONS, ENTRIES), rows sum to 1."""
+    """Probability of each entry under a logistic density: (BINS, FRACTIONS, ENTRIES), rows sum to 1."""
     from scipy.special import expit
 
     fraction = (np.arange(FRACTIONS) + 0.5) / (2 * FRACTIONS)  # of a step that the mean lies above the middle

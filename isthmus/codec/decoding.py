@@ -1,4 +1,4 @@
-"""The bytes of a file → a picture, or a part of one; what is damaged costs itself only."""
+"""The bytes of a file → a picture, or a part of one; damage to one tile leaves the others readable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_LOST_PER_TILE = 64  # tiles to each whole one, beyond which nothing is paint
 
 @dataclass(frozen=True, eq=False)
 class DecodedPicture:
-    """A picture, and what of it is lost (only with `keep_going`)."""
+    """A picture and its lost parts (only with `keep_going`)."""
 
     picture: Picture
     damage: tuple[Damage, ...] = field(default=())
@@ -116,7 +116,7 @@ def iter_pieces(file: Container, codec: Codec) -> Iterator[tuple[Rectangle, Pixe
 def decode_tile_symbols(
     file: Container, codec: Codec, grid: Grid, numbers: Sequence[int]
 ) -> list[Ints | CompressedFileError]:
-    """The symbols (C, h, w) of each of these tiles, or why there are none: missing, or not of an encoder."""
+    """The symbols (C, h, w) of each of these tiles, or the error: missing, or not written by an encoder."""
     tiles: dict[int, Ints | CompressedFileError] = {}
     heads: dict[int, tuple[int, int, memoryview]] = {}
     for number in numbers:

@@ -41,7 +41,7 @@ class EncodedFile:
     Attributes:
         data: its bytes.
         quality: in hundredths, that it was made with.
-        missed: why it is not what was asked for; None where it is.
+        missed: why the request was missed; None where it was met.
         psnr: in dB, where it was measured to reach a target; else None.
     """
 
@@ -65,7 +65,7 @@ def encode_picture_at(
 
     Args:
         quality: in hundredths, 100 to 10000.
-        latents: what `analyse_picture` gives, where it is at hand already.
+        latents: the output of `analyse_picture`, where it was computed before.
         tile: side of the tiles in pixels, a multiple of the code's stride; chosen otherwise.
         preview: largest side of a small WebP picture to put into the file, in pixels; None for no preview.
         effort: gradient steps that refine the latents; none where `compute_latents` are given.
@@ -129,8 +129,8 @@ def refine_tile(
     """The latents of the best symbols for the tile that lies `inside`, of those that the encoder's latents
     and refined ones give, rounded or chosen.
 
-    Better is what bits and error together say of the symbols under the actual tables, so that a model whose
-    training knew its rate badly loses nothing by effort.
+    Symbols are compared by bits plus error under the actual tables. So effort makes no tile worse by this
+    measure, even if the model's training estimated the rate badly.
     """
     model, band = codec.model, codec.tables.bands[codec.tables.nearest(quality)]
     worth = refinement.bits_per_error(model, quality / 100)
@@ -179,7 +179,7 @@ def _encode_latents(
 
 
 def checksum(symbols: Ints) -> int:
-    """CRC-16 of the symbols as little-endian 16-bit integers: what a decoder must have found."""
+    """CRC-16 of the symbols as little-endian 16-bit integers; the decoder compares it with its own."""
     return binascii.crc_hqx(symbols.astype("<i2").tobytes(), 0xFFFF)
 
 

@@ -1,4 +1,4 @@
-"""What a file keeps of its picture: PSNR and SSIM."""
+"""How close a file is to its picture: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Fidelity:
 def measure_psnr(data: bytes, image: Picture, codec: Codec) -> float:
     """PSNR in dB of what is in a file against the picture it was made from, at most 100.
 
-    The file is really decoded; its pieces are compared one by one, so that no second picture is held.
+    The file is decoded; its pieces are compared one by one, so that no second picture is in memory.
 
     Raises:
         CompressedFileError: it cannot be decoded.

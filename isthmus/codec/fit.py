@@ -1,10 +1,10 @@
 """Tables for a trained model: its symbols on pictures → integer contexts and weights, stored in the model.
 
-For each band of qualities: mean and scale of a logistic density, linear in the context, are fitted by
-gradient, from what the model itself learned in training where it did, and kept where held-out tiles take
-fewer bytes for it; they are rounded to integers; then the symbols are counted under the integer contexts, and
-the counts become the weights. Only this file calculates with floats, and nothing of it is needed to read or
-to write files.
+For each band of qualities, mean and scale of a logistic density, linear in the context, are fitted by
+gradient descent. The fit starts from the contexts that the model learned in training, if any, and is used
+only if held-out tiles take fewer bytes with it. It is rounded to integers; the symbols are counted under
+these integer contexts, and the counts become the weights. Only this module calculates with floats; files are
+read and written without it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def fit_tables(
     """
     transform.check_codec(model)
     latents = [transform.compute_latents(model, crop) for crop in _crops(model, images, positions, seed)]
-    # Few pictures are learned by heart; more steps would only take time.
+    # A fit to few pictures soon overfits; more steps would only take time.
     most = 20 + sum(values.shape[1] * values.shape[2] for values in latents) // 8
     bands: list[Band] = []
     contexts: Contexts | None = None
@@ -122,8 +122,8 @@ def fit_band(
 ) -> Band:
     """The band that codes such tiles, each (C, h, w), in the fewest bytes found, starting from `contexts`.
 
-    The fit goes by an idealised density, so it is believed only where tiles that it did not see take fewer
-    bytes for it. `contexts` are left as they stand in the band.
+    The fit uses an idealised density, so it is accepted only if held-out tiles take fewer bytes with it.
+    `contexts` become those of the returned band.
     """
     held_out = tiles[::HELD_OUT_STRIDE] if len(tiles) >= 2 * HELD_OUT_STRIDE else []
     fitting = [tile for n, tile in enumerate(tiles) if n % HELD_OUT_STRIDE] if held_out else tiles

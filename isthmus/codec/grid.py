@@ -1,6 +1,6 @@
 """Where tiles and blocks lie: rectangles in steps of the code's grid, and the pixels that belong to them.
 
-A tile is what is coded on its own; a block is what the network is given at once: several tiles and a margin.
+A tile is coded on its own. A block is what the network processes at once: several tiles and a margin.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Latents ↔ symbols: steps of a quality, and which of the two nearest integers is worth its bits.
+"""Latents ↔ symbols: steps of a quality, and the choice between the two nearest integers.
 
 The encoder may write any integers; the decoder does not change. A latent is rounded to the nearest integer,
 or to the next one towards the mean of its context where that saves more bits than the larger error costs. The
@@ -24,8 +24,8 @@ from isthmus.errors import DataError
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import rate_model
 
-# What a move must save beyond its error. Latents are where a training balanced error and rate, so the error
-# rises at once, and the moves of one place, all towards their means, add up.
+# A move must save this many bits more than its error is worth. Training put the latents where error and rate
+# balance, so any move raises the error, and the moves of one place add up.
 MOVE_BITS = 2.5
 MAX_SAVED_BITS = 16.0  # by a move; where its error costs more, it need not be looked at
 # Bits for a squared error of one step where the decoder has no linear path: trained steps are near to it.
@@ -97,20 +97,21 @@ class ErrorCosts:
 
 @torch.no_grad()
 def error_costs(model: Autoencoder, quality: float) -> ErrorCosts:
-    """What errors of symbols cost at a quality, from what the decoder's linear path paints for a step.
+    """What errors of symbols cost at a quality, from the change of the decoder's linear path for one step.
 
-    Channels whose steps paint more than most cost more than in proportion, and the first, which are the low
-    frequencies, stay as they are: later symbols depend on theirs. Measured, not derived.
+    A channel whose step changes the picture more than most costs more than in proportion. The first channels,
+    the low frequencies, are never moved, because later symbols depend on them. Both rules come from
+    measurements.
     """
     bottleneck = rate_model(model)
-    asked = torch.tensor([float(quality)])
+    quality_values = torch.tensor([float(quality)])
     channels = model.recipe.geometry.channels
-    gain = bottleneck.gain(asked, 2).expand(1, channels)[0]
+    gain = bottleneck.gain(quality_values, 2).expand(1, channels)[0]
     painted = model.decoder.linear_energy()
     if painted is None:
         bits = torch.full((channels,), _DEFAULT_STEP_BITS)
     else:
-        bits = float(bottleneck.error_weight(asked)) / math.log(2) * painted / gain.square()
+        bits = float(bottleneck.error_weight(quality_values)) / math.log(2) * painted / gain.square()
         bits = 2 * bits.square() / bits.median()
     bits[: int(_KEPT_SHARE * channels)] = _NEVER_BITS
     shift = bottleneck.shift().expand(channels)

@@ -17,7 +17,7 @@ from isthmus.messages import Message
 
 DEFAULT_QUALITY = 50.0
 MAX_PROBES = 8
-MAX_FLAT_DEVIATION = 2.0  # of 255: below it an image is flat, and its error hangs on how its mean is rounded
+MAX_FLAT_DEVIATION = 2.0  # of 255: below it an image is flat: its error is that of its rounded mean
 FLAT_QUALITIES: tuple[int, ...] = (100, *range(1000, 10_001, 1000))  # hundredths
 MAX_FLAT_SIDE_PX = 512  # of the part by which a quality is chosen
 TOLERANCE = 0.004  # of the logarithm of a rate, or of dB / 10: near enough to stop
@@ -104,8 +104,8 @@ def _is_flat(image: Picture) -> bool:
 def _best_flat_quality(image: Picture, codec: Codec, at_most: int) -> int:
     """The quality, of some up to the one that is asked for, that keeps a flat image best.
 
-    Finer steps may round a flat image's few numbers to a worse mean than coarser ones do; as the best of all
-    coarser ones, fidelity never falls as quality rises.
+    Finer steps may round the few numbers of a flat image to a worse mean than coarser steps do. With the best
+    of all coarser qualities, fidelity never falls as quality rises.
     """
     part = Picture(image.pixels[:MAX_FLAT_SIDE_PX, :MAX_FLAT_SIDE_PX])
     latents = list(analyse_picture(part, codec))

@@ -1,4 +1,4 @@
-"""A model made ready to code: its tables read, checked and proved, its fingerprint taken."""
+"""A model with its tables, read, checked and tested, and its fingerprint: ready to code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_codec(model: Autoencoder) -> Codec:
 
     Raises:
         CapabilityError: it cannot compress, or no tables were fitted to it.
-        ModelFileError: its tables are damaged, or this installation does not reproduce their proof.
+        ModelFileError: its tables are damaged, or this installation fails their self-test.
     """
     attachment = model.attachments.get(ATTACHMENT)
     cached = _codecs.get(model)

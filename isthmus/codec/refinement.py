@@ -1,9 +1,10 @@
 """Latents that suit one image better than the encoder's: a few gradient steps through the frozen decoder.
 
-An encoder answers at once for every image, and so for none as well as possible (the amortisation gap: Cremer
-et al. 2018). The latents go down the gradient of bits + λ · error, the objective of training, with rounding
-as in training (Campos et al. 2019, "Content adaptive optimization for neural image compression"; Yang et al.
-2020, "Improving inference for neural image compression"). Nothing but the numbers in the file changes.
+One encoder serves all images, so its latents are not the best for any one of them (the amortisation gap:
+Cremer et al. 2018). Here gradient descent on bits + λ · error, the objective of training, improves them, with
+rounding as in training (Campos et al. 2019, "Content adaptive optimization for neural image compression";
+Yang et al. 2020, "Improving inference for neural image compression"). The decoder stays the same; only the
+numbers in the file change.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.bottlenecks.entropy import rate_model
 
 MARGIN_STEPS = 2  # steps of the grid around a tile that its refinement sees: what lies farther hardly matters
-# A squared error counts more than in training: along the curve that one model's qualities draw, a dB costs
-# more bits than λ says, and that curve is what effort is measured against.
+# A squared error counts more than in training: on the curve of bits over PSNR that one model's qualities
+# give, a dB costs more bits than λ states, and effort is compared with this curve.
 ERROR_WEIGHT_FACTOR = 1.6
 _RATE = 0.3
 _MOMENTUM = 0.7
@@ -37,8 +38,8 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     """
     bottleneck = rate_model(model)
     size = (image.shape[-2], image.shape[-1])
-    asked = torch.full((1,), float(quality), device=latents.device)
-    gain = bottleneck.gain(asked, 4)
+    quality_values = torch.full((1,), float(quality), device=latents.device)
+    gain = bottleneck.gain(quality_values, 4)
     weight = math.log(2) * bits_per_error(model, quality)
     dice = torch.Generator(device=latents.device).manual_seed(0)
     now = latents[None]
@@ -47,7 +48,7 @@ def refine_latents(model: Autoencoder, image: Tensor, latents: Tensor, quality: 
     for step in range(steps):
         with torch.enable_grad():
             now = now.detach().requires_grad_()
-            code = bottleneck.coded(now, asked, dice)
+            code = bottleneck.coded(now, quality_values, dice)
             error = (model.decode_raw(code.values, size, []) - image).square().sum()
             (slope,) = torch.autograd.grad(weight * error + bottleneck.rate(code).sum(), now)
         moment = _MOMENTUM * moment + slope
@@ -71,8 +72,8 @@ def _step_sizes(
 ) -> Tensor:
     """(1, C, 1, 1): one over the curvature of the objective along each channel.
 
-    The error's is twice the squared length of what the decoder paints for a unit of a latent, which one
-    random probe finds for all of them (Hutchinson 1990).
+    The curvature of the error is twice the squared length of the decoder's change for a unit of a latent; one
+    random probe estimates it for all latents (Hutchinson 1990).
     """
     with torch.enable_grad():
         free = latents.detach().requires_grad_()

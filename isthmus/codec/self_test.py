@@ -1,8 +1,8 @@
 """The codec's self-test: does this installation make the stored bytes of the symbols stored with the tables?
 
-It takes a third as long as compressing a photo, so a test that passed is recorded in the cache folder, by a
-hash of everything that its outcome depends on. A record that is missing, damaged or cannot be written only
-means that the test runs again; one that failed is never recorded.
+It takes a third of the time of compressing a photo. So a pass is recorded in the cache folder, as a hash of
+everything that the result depends on. Without a readable record the test runs again; a failure is never
+recorded.
 """
 
 from __future__ import annotations

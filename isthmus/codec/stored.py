@@ -1,7 +1,7 @@
 """Tables in a model file: facts and tensors of the attachment `codec`, each band deflated.
 
-Every band but the first is kept as its differences from the one before, which take a third less. Files of
-format 1 keep every band whole, and are read as well.
+Every band but the first is stored as the differences from the one before, which takes a third less space.
+Files of format 1 keep every band whole, and are read as well.
 """
 
 from __future__ import annotations

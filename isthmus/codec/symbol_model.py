@@ -44,7 +44,7 @@ class SymbolModel:
         self._largest_shift = int(self.shift.max(initial=0))
 
     def code(self, coder: Coder, part: slice, values: Ints | None) -> Ints:
-        """The symbols of the columns `part`: those of `values` (n,), or what the coder finds."""
+        """The symbols of the columns `part`: an encoder codes `values` (n,), a decoder reads them."""
         middle, mirror, shift = self.middle[part], self.mirror[part], self.shift[part]
         residual = None if values is None else (values[part] - middle) * mirror
         high = residual if residual is None or not self._largest_shift else residual >> shift

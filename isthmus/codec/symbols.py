@@ -1,7 +1,6 @@
 """Symbols of tiles ↔ bytes, along the walk of `context_model`.
 
-Tiles do not depend on one another; several go the walk together because that takes less time than one after
-the other.
+Tiles do not depend on one another; several are coded together because that takes less time.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ def decode_symbols(data: bytes | memoryview, size: tuple[int, int], band: Band) 
     """Symbols (C, *size), int32, from what `encode_symbols` gave.
 
     Raises:
-        CompressedFileError: the bytes are not what `encode_symbols` writes, as far as that shows here;
-            checksums show the rest.
+        CompressedFileError: the bytes cannot come from `encode_symbols`. Other damage is found by checksums.
     """
     symbols = decode_tiles([(data, size)], band)[0]
     if isinstance(symbols, CompressedFileError):
@@ -52,7 +50,7 @@ def encode_latents(choice: SymbolChoice, band: Band) -> list[tuple[Ints, bytes]]
 def _encode(tiles: Sequence[Ints], band: Band, choice: SymbolChoice | None) -> list[tuple[Ints, bytes]]:
     """The symbols written for each tile, of which `tiles` are the nearest, and the bytes.
 
-    Channels are silent in a tile where all of its nearest symbols are zero.
+    A channel is not coded in a tile where all of its nearest symbols are zero.
     """
     at = build_tile_layout(tuple((tile.shape[1], tile.shape[2]) for tile in tiles))
     nearest = at.columns([np.ascontiguousarray(tile, np.int32) for tile in tiles])

@@ -1,7 +1,7 @@
 """The integers that turn symbols into bytes: fitted once to a trained model, and stored in its file.
 
-A `Band` serves a range of qualities. Everything in it is an integer, because what drives an entropy coder
-must be equal on every machine; docs/reference/format.md says how the numbers are used.
+A `Band` serves a range of qualities. All its numbers are integers, because an entropy coder needs the same
+numbers on every machine; docs/reference/format.md says how the numbers are used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FRACTIONS = 8  # classes of the distance from a mean to the nearest integer
 MEAN_CLASSES = 5  # that integer is 0; ±1 and the mean nearer to 0, or farther; beyond ±1, nearer or farther
 CLASSES = FRACTIONS * MEAN_CLASSES
 LEVELS_PER_BIN = 4  # levels of scale to a bin
-RATIO_PRIOR = 2 * MEAN_UNIT  # what surprise so far is mixed with, so that little of it says little
+RATIO_PRIOR = 2 * MEAN_UNIT  # added to both terms of the ratio: few residuals change little
 RATIO_UNIT = 4096
 RATIO_STEPS = 24  # levels that surprise can raise or lower
 MAX_DIRECT_RESIDUAL = 16  # residuals of at most this magnitude have their own weight; larger ones escape
@@ -157,7 +157,7 @@ class Band:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tables:
-    """All bands, with the quality at which each was fitted, and the proof that they work here.
+    """All bands, the quality at which each was fitted, and the symbols and bytes of the self-test.
 
     Attributes:
         bands: by rising quality.

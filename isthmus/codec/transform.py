@@ -1,7 +1,8 @@
 """From an image to the integers that are written to a file, and back: the network's part of the codec.
 
-Both ways are local: beyond `margins` a latent (a pixel) does not depend on what lies there. So an image of
-any size is coded in pieces that are widened by that much and cropped afterwards, and no seam exists.
+Both directions are local: a latent depends only on pixels within `margins`, and a pixel only on latents
+within them. So an image of any size is coded in pieces, widened by the margin and cropped afterwards, without
+seams.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ def analyse(model: Autoencoder, image: Tensor, quality: float) -> np.ndarray:
 def compute_latents(model: Autoencoder, image: Tensor) -> Tensor:
     """The network's part of `analyse`, which is the same at every quality.
 
-    It runs in bfloat16 where the processor multiplies it: an encoder may choose its numbers as it likes, and
-    this choice costs a thousandth of a decibel. Synthesis may not: its pixels are to be the same everywhere.
+    It runs in bfloat16 where the processor has instructions for it. An encoder is free to write any numbers,
+    and this costs a thousandth of a decibel. Synthesis stays in float32: its pixels must be the same
+    everywhere.
 
     Args:
         image: `(1, channels, H, W)` floats in [0, 1], any size; extended by its last rows and columns to the
@@ -174,9 +176,9 @@ def analyse_blocks(
         latents = compute_latents(model, piece.float() / 255)
         for number in grid.tiles_in(block):
             tile = grid.tile(number)
-            here = tile.moved(-wide.top, -wide.left)
+            tile_in_block = tile.moved(-wide.top, -wide.left)
             if refine is None:
-                yield number, latents[:, *here.slices].clone()
+                yield number, latents[:, *tile_in_block.slices].clone()
                 continue
             context = tile.wider(refinement.MARGIN_STEPS).meet(wide)
             around = latents[:, *context.moved(-wide.top, -wide.left).slices]
@@ -194,8 +196,8 @@ def synthesise_blocks(
     """The picture within `region`, piece by piece: where it lies, and its pixels (h, w, channels).
 
     Args:
-        tiles: the symbols of tiles by their numbers, None for one that is lost: it is painted from what
-            surrounds it. Asked for once per tile, or a few times where memory would be the price.
+        tiles: gives the symbols of tiles by their numbers, None for a lost one, which is filled from its
+            surroundings. Called once per tile, or a few times to save memory.
         region: in pixels, within the picture.
     """
     _, margin = margins(model)
@@ -205,7 +207,7 @@ def synthesise_blocks(
     def gather(block: Rectangle) -> Ints:
         wide = block.wider(margin).meet(grid.all)
         needed_tiles = grid.tiles_in(wide)
-        # Two rows of blocks above nothing is needed any more.
+        # Tiles above the block and its margin are no longer needed.
         for number in [n for n in decoded if grid.tile(n).bottom <= wide.top]:
             del decoded[number]
         new = [number for number in needed_tiles if number not in decoded]
@@ -216,8 +218,8 @@ def synthesise_blocks(
     for block, symbols in overlapped(gather, blocks):
         under = grid.to_pixels(block.wider(margin).meet(grid.all))
         painted = synthesise(model, symbols, quality, under.size)
-        here = grid.to_pixels(block).meet(region)
-        yield here, painted[here.moved(-under.top, -under.left).slices]
+        shown_part = grid.to_pixels(block).meet(region)
+        yield shown_part, painted[shown_part.moved(-under.top, -under.left).slices]
 
 
 def block_side(model: Autoencoder, grid: Grid) -> int:

@@ -117,7 +117,7 @@ class Generation:
     def table(self) -> tuple[list[str], list[list[Any]]]:
         """Header and rows for print."""
         header = ["images", "FD", "relative", "energy", "1-NN", "precision", "recall", "detail", "copied"]
-        rows = [[getattr(row, one.name) for one in fields(Row)] for row in self.rows]
+        rows = [[getattr(row, column.name) for column in fields(Row)] for row in self.rows]
         return header, rows
 
 
@@ -162,8 +162,8 @@ def evaluate_generation(
         for prior in (priors if priors is not None else list_priors(model) or [read_prior(model).kind])
     ]
     test = convert_for_model(model, sample_evenly(images, count))
-    known = convert_for_model(model, train)
-    if len(test) < 8 or test.shape is None or known.shape != test.shape:
+    train_images = convert_for_model(model, train)
+    if len(test) < 8 or test.shape is None or train_images.shape != test.shape:
         raise DataError(
             "generation is measured on at least 8 test images, of the training images' size",
             id="evaluation.generation-too-few",
@@ -171,15 +171,17 @@ def evaluate_generation(
     size = (test.shape[0], test.shape[1])
     random = np.random.default_rng(seed)
     say("features")
-    space = find_features(features, read_source(model, test), known, test)
+    space = find_features(features, read_source(model, test), train_images, test)
     n = len(test)
-    some = known.subset(np.sort(random.choice(len(known), min(n, len(known)), replace=False)))
-    judge = _Judge(space, test, known)
+    some = train_images.subset(
+        np.sort(random.choice(len(train_images), min(n, len(train_images)), replace=False))
+    )
+    judge = _Judge(space, test, train_images)
     rows = [judge.row(FLOOR, some.stack(range(len(some))), is_new=False)]
     if bar:
         say("Gaussians of the training images' pixels")
-        rows.append(judge.row(BAR, draw_gaussian(known, n, seed)))
-        rows.append(judge.row(MIXTURE, simple_images(known, n, seed)))
+        rows.append(judge.row(BAR, draw_gaussian(train_images, n, seed)))
+        rows.append(judge.row(MIXTURE, simple_images(train_images, n, seed)))
     say("reconstructions")
     rows.append(judge.row("reconstructions", reconstructed(model, test), is_new=False))
     drawn: Pixels | None = None

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError, one_line
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, ROW_KINDS, Kind
 from isthmus.features.picture_maps import (
     Part,
     PictureMap,
@@ -29,7 +29,7 @@ from isthmus.features.picture_maps import (
     map_pictures,
     map_with_parts,
 )
-from isthmus.features.picture_rows import iter_rows
+from isthmus.features.picture_rows import RowReader
 from isthmus.features.pictures import Picture, Pictures
 from isthmus.features.readout import FeatureExtractor, attach_extractor
 from isthmus.images.store import ImageSet
@@ -170,7 +170,7 @@ def fit_detector(
     some = np.sort(np.random.default_rng(seed).permutation(len(normal))[:MAX_NORMAL_IMAGES])
     normal = normal.subset(some)
     fitted, held_out = hold_out(normal, CALIBRATION_SHARE, limit=10_000, seed=seed)
-    rows = iter_rows(model, readout, kind, 0, Pictures(normal.subset(fitted)))
+    rows = RowReader(model, readout).iter_rows(ROW_KINDS[kind], 0, Pictures(normal.subset(fitted)))
     part = fit_part(kind, 0, rows, len(fitted), seed=seed)
     maps = list(map_pictures(model, readout, part, Pictures(normal.subset(held_out))))
     scores, peaks = (

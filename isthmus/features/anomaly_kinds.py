@@ -28,13 +28,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.features.kind_readings import read_errors, read_parts, read_pooled
-from isthmus.features.level_statistics import LEVEL_RULES, check_width, fit_levels, level_values, read_cells
+from isthmus.features.kind_readings import WITHOUT_NETWORK, RowKind
+from isthmus.features.level_statistics import LEVEL_RULES, check_width, fit_levels, level_values
 from isthmus.features.neighbourhood import nearest
-from isthmus.features.readout import FeatureExtractor
+from isthmus.features.position_statistics import PositionStatistics
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import Rule
-from isthmus.model.autoencoder import Autoencoder
 
 Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "levels", "segmentation"]
 Values = npt.NDArray[np.float64]
@@ -49,21 +48,19 @@ MIN_SPREAD_SHARE = 1e-5
 
 
 class KindOfScore(NamedTuple):
-    """Functions of one kind; `read` gives rows of tiles, `fit` and `values` take them.
+    """What one kind reads from tiles, and its functions, which take these rows.
 
     Attributes:
-        read: model, extractor, tiles `(t, C, h, w)` in [0, 1] → rows `(t, …)`.
-        fit: rows, seed → what is kept of them.
+        row_kind: see `kind_readings.read_tiles`.
+        fit: rows `(t, …)`, seed → the fitted tensors.
         values: the stored values, rows → `(t, g, g)` float64: the score of each place of each tile.
         rules: the tensors that `fit` gives, as they stand in a model file.
-        resizes: whether whole pictures are read at the model's size, else at their own.
     """
 
-    read: Callable[[Autoencoder, FeatureExtractor, Tensor], Tensor]
+    row_kind: RowKind
     fit: Callable[[Tensor, int], dict[str, Tensor]]
     values: Callable[[dict[str, Tensor], Tensor], Values]
     rules: dict[str, Rule]
-    resizes: bool = True
 
 
 # ---------------------------------------------------------------- fitting
@@ -172,6 +169,11 @@ def _local_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     return means.reshape(len(means), side, side)
 
 
+def _segmentation_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
+    heat = PositionStatistics.from_tensors(tensors).normalise(rows[0].numpy())
+    return heat[None].astype(np.float64)
+
+
 def _as_places(values: Tensor) -> Values:
     return np.asarray(values.numpy()[:, None, None], dtype=np.float64)
 
@@ -198,12 +200,21 @@ _MIXTURE_RULES = {
 }
 _LOCAL_RULES = {"parts": Rule("N", "places", "K")}
 KINDS_OF_TILES: dict[str, KindOfScore] = {
-    "reconstruction": KindOfScore(read_errors, _fit_nothing, _error_values, {}, resizes=False),
-    "density": KindOfScore(read_pooled, _fit_density, _density_values, _DENSITY_RULES),
-    "mixture": KindOfScore(read_pooled, _fit_mixture, _mixture_values, _MIXTURE_RULES),
-    "neighbour": KindOfScore(read_pooled, _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
-    "local": KindOfScore(read_parts, _fit_local, _local_values, _LOCAL_RULES),
-    "levels": KindOfScore(read_cells, fit_levels, level_values, LEVEL_RULES, resizes=False),
+    "reconstruction": KindOfScore("errors", _fit_nothing, _error_values, {}),
+    "density": KindOfScore("pooled", _fit_density, _density_values, _DENSITY_RULES),
+    "mixture": KindOfScore("pooled", _fit_mixture, _mixture_values, _MIXTURE_RULES),
+    "neighbour": KindOfScore("pooled", _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
+    "local": KindOfScore("parts", _fit_local, _local_values, _LOCAL_RULES),
+    "levels": KindOfScore("cells", fit_levels, level_values, LEVEL_RULES),
 }
 """All kinds but `segmentation`, by name."""
-KINDS_WITHOUT_NETWORK: tuple[Kind, ...] = ("levels",)
+ROW_KINDS: dict[str, RowKind] = {
+    "segmentation": "logits",
+    **{name: kind.row_kind for name, kind in KINDS_OF_TILES.items()},
+}
+KINDS_WITHOUT_NETWORK = tuple(name for name, row_kind in ROW_KINDS.items() if row_kind in WITHOUT_NETWORK)
+SCORE_VALUES: dict[str, Callable[[dict[str, Tensor], Tensor], Values]] = {
+    "segmentation": _segmentation_values,
+    **{name: kind.values for name, kind in KINDS_OF_TILES.items()},
+}
+"""Of every kind the function `KindOfScore.values`; of `segmentation` it gives `(1, H, W)`."""

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from isthmus.features.anomalies import Detector, Scores
-from isthmus.features.anomaly_kinds import KINDS_WITHOUT_NETWORK, Kind
-from isthmus.features.picture_maps import Part, PictureMap, average_maps, fit_part, map_rows, map_with_parts
-from isthmus.features.picture_rows import iter_rows
+from isthmus.features.anomaly_kinds import KINDS_WITHOUT_NETWORK, ROW_KINDS, SCORE_VALUES, Kind
+from isthmus.features.kind_readings import WITHOUT_NETWORK, RowKind
+from isthmus.features.picture_maps import Part, average_maps, fit_part, map_values, map_with_parts
+from isthmus.features.picture_rows import RowReader
 from isthmus.features.pictures import Picture
 from isthmus.features.planted_defects import (
     MAX_PLANTED_PICTURES,
@@ -34,6 +35,7 @@ from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder
 
 Rows = npt.NDArray[np.int64]
+RowKey = tuple[RowKind, int]  # of what kind, and `Part.tiles`
 Report = Callable[[float, str], None]
 
 FOLDS = 5
@@ -42,6 +44,7 @@ MIN_PLANTED_PICTURES = 6
 MAX_PLANTED_PIXELS = 2**24  # of pictures with planted defects, for each size of these
 PICTURES_AT_ONCE = 64  # of which rows are read together
 MAX_KEPT_BYTES = 2**29  # of rows of normal pictures
+MAX_PICTURE_BYTES = 2**26  # of pictures from which rows are read together
 MAX_TRIED_FIT, MAX_TRIED = 150, 24  # pictures that candidates are fitted to and tried on
 STRONG_AUROC = 0.75  # a score this good on planted defects is averaged with the others
 STRONG_MARGIN = 0.08  # of the best one, within which it must lie
@@ -87,7 +90,7 @@ class Chosen(Sequence[Picture]):
 
 
 class NormalRows:
-    """The tensors that scores read from normal pictures; each picture is read once, as long as memory allows.
+    """The rows that scores read from normal pictures; each picture is read once, as long as memory allows.
 
     Args:
         trained_on: rows of pictures that the network saw, and that are in no plan: scores that read no
@@ -102,28 +105,57 @@ class NormalRows:
         trained_on: Rows | None = None,
     ) -> None:
         self.model, self.extractor, self.pictures = model, extractor, pictures
+        self._reader = RowReader(model, extractor)
         self._trained_on = np.empty(0, dtype=np.int64) if trained_on is None else trained_on
-        self._kept: dict[tuple[str, int, int], Tensor] = {}
+        self._tensors: dict[tuple[RowKey, int], Tensor] = {}
         self._bytes = 0
+        self._shapes: dict[int, tuple[int, ...]] = {}
+        self._expected: tuple[RowKey, ...] = ()
+
+    def expect(self, scores: Sequence[Candidate | Part]) -> None:
+        """Name the scores that follow: what they need of a picture is read together."""
+        self._expected = tuple((ROW_KINDS[score.kind], score.tiles) for score in scores)
 
     def iter(self, kind: Kind, tiles: int, rows: Rows) -> Iterator[Tensor]:
         """The tensors that a kind reads, for each of these pictures."""
+        key = (ROW_KINDS[kind], tiles)
         for start in range(0, len(rows), PICTURES_AT_ONCE):
-            part = rows[start : start + PICTURES_AT_ONCE]
-            missing = np.array([row for row in part if self._key(kind, tiles, row) not in self._kept], int)
-            fresh: dict[int, Tensor] = {}
-            if len(missing):
-                chosen = Chosen(self.pictures, missing)
-                read = iter_rows(self.model, self.extractor, kind, tiles, chosen)
-                for row, tensor in zip(missing, read, strict=True):
-                    fresh[int(row)] = tensor
+            part = rows[start : start + PICTURES_AT_ONCE].tolist()
+            missing = [row for row in part if (key, row) not in self._tensors]
+            fresh = self._read(key, missing) if missing else {}
+            for row in part:
+                yield fresh[row] if row in fresh else self._tensors[key, row]
+
+    def _read(self, key: RowKey, rows: list[int]) -> dict[int, Tensor]:
+        """Read the tensors of a kind, and with them those that are expected and fit into memory."""
+        fresh: dict[int, Tensor] = {}
+        for part_rows, pictures in _iter_parts(self.pictures, rows):
+            self._shapes |= {
+                row: picture.pixels.shape
+                for row, picture in zip(part_rows, pictures, strict=True)
+                if picture.ignored is None
+            }
+            for own in dict.fromkeys((key, *self._expected)):
+                if own == key:
+                    places = list(range(len(part_rows)))
+                elif self._bytes < MAX_KEPT_BYTES:
+                    places = [place for place, row in enumerate(part_rows) if self._is_expected(own, row)]
+                else:
+                    continue
+                tensors = self._reader.iter_rows(*own, [pictures[place] for place in places])
+                for place, tensor in zip(places, tensors, strict=True):
+                    if own == key:
+                        fresh[part_rows[place]] = tensor
                     size = tensor.numel() * tensor.element_size()
                     if self._bytes + size <= MAX_KEPT_BYTES:
-                        self._kept[self._key(kind, tiles, row)] = tensor.clone()
+                        self._tensors[own, part_rows[place]] = tensor.clone()
                         self._bytes += size
-            for row in part:
-                key = self._key(kind, tiles, row)
-                yield self._kept[key] if key in self._kept else fresh[int(row)]
+        return fresh
+
+    def _is_expected(self, key: RowKey, row: int) -> bool:
+        """Whether rows are still to be read: of pictures that the network saw only those without it."""
+        is_used = key[0] in WITHOUT_NETWORK or row not in self._trained_on
+        return is_used and (key, row) not in self._tensors
 
     def fit(self, part: Part, rows: Rows, seed: int) -> Part:
         """The part fitted to these pictures."""
@@ -136,31 +168,47 @@ class NormalRows:
         """The pictures that a part is fitted to, of a plan's."""
         return np.union1d(rows, self._trained_on) if part.kind in KINDS_WITHOUT_NETWORK else rows
 
-    def maps(self, parts: Sequence[Part], rows: Rows) -> Iterator[PictureMap]:
-        """Score and map of each of these pictures."""
-        ready = [part.in_single_precision() for part in parts]
+    def measure(self, parts: Sequence[Part], rows: Rows) -> Iterator[tuple[float, float]]:
+        """The score of each of these pictures, and the highest value of its map."""
+        single = [part.in_single_precision() for part in parts]
         streams = [self.iter(part.kind, part.tiles, rows) for part in parts]
-        for row, read in zip(rows, zip(*streams, strict=True), strict=True):
-            picture = self.pictures[int(row)]
-            maps = [
-                map_rows(part, self.extractor, read_rows, picture.pixels.shape, picture.ignored)
-                for part, read_rows in zip(ready, read, strict=True)
-            ]
-            yield average_maps(parts, maps, picture.ignored)
+        size = self.extractor.reading.size
+        for row, tensors in zip(rows.tolist(), zip(*streams, strict=True), strict=True):
+            shape, ignored = self._frame(row)
+            maps = []
+            for part, tensor in zip(single, tensors, strict=True):
+                values = SCORE_VALUES[part.kind](part.tensors, tensor)
+                maps.append(map_values(part, size, tensor, values, shape, ignored))
+            picture_map = average_maps(parts, maps, ignored)
+            yield picture_map.score, picture_map.peak
 
     def scores(self, parts: Sequence[Part], rows: Rows) -> Scores:
         """Scores of these pictures."""
-        return np.array([picture_map.score for picture_map in self.maps(parts, rows)], dtype=np.float64)
+        return np.array([score for score, _ in self.measure(parts, rows)], dtype=np.float64)
 
     def at_most(self, count: int, row: int) -> int:
         """How many pictures get planted defects: fewer where they are as large as this one."""
         height, width = map(int, self.pictures[row].pixels.shape[:2])
         return max(MIN_PLANTED_PICTURES, min(count, MAX_PLANTED_PIXELS // (height * width)))
 
-    @staticmethod
-    def _key(kind: Kind, tiles: int, row: int) -> tuple[str, int, int]:
-        shared = "pooled" if kind in ("density", "mixture", "neighbour") else kind
-        return shared, tiles, int(row)
+    def _frame(self, row: int) -> tuple[tuple[int, ...], npt.NDArray[np.bool_] | None]:
+        """Shape of a picture, and its pixels that do not count."""
+        if row in self._shapes:
+            return self._shapes[row], None
+        picture = self.pictures[row]
+        return picture.pixels.shape, picture.ignored
+
+
+def _iter_parts(pictures: Sequence[Picture], rows: list[int]) -> Iterator[tuple[list[int], list[Picture]]]:
+    """Rows and their pictures, as many as may lie in memory together."""
+    part_rows: list[int] = []
+    part: list[Picture] = []
+    for row in rows:
+        part_rows.append(row)
+        part.append(pictures[row])
+        if sum(picture.pixels.nbytes for picture in part) >= MAX_PICTURE_BYTES or row == rows[-1]:
+            yield part_rows, part
+            part_rows, part = [], []
 
 
 def make_plan(
@@ -210,6 +258,7 @@ def choose_parts(
     ]
     sizes = planted_sizes(Chosen(normal.pictures, np.concatenate([held_out for _, held_out in folds])))
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
+    normal.expect(candidates)
     rated: list[tuple[float, Part]] = []
     table: dict[str, float] = {}
     for place, candidate in enumerate(candidates):
@@ -219,7 +268,7 @@ def choose_parts(
         for number, (first, held_out) in enumerate(folds):  # pooled: what differs between groups counts
             report((place + number / len(folds)) / len(candidates), "trying scores on planted defects")
             part = normal.fit(part, first, seed)
-            clean += [(picture_map.score, picture_map.peak) for picture_map in normal.maps([part], held_out)]
+            clean += normal.measure([part], held_out)
             for size, planted_scores in planted.items():
                 planted_scores.append(_score_planted(normal, [part], held_out, size, seed))
         scores, peaks = (np.array(values) for values in zip(*clean, strict=True))
@@ -259,12 +308,13 @@ def fit_to_pictures(
     tried: list[tuple[list[Part], Rows]] = []
     total = plan.calibrated
     fitted: list[Part] = []
+    normal.expect(parts)
     for number, (fit_rows, held_out) in enumerate(plan.folds):
         report(0.7 * number / len(plan.folds), "calibrating on held-out pictures")
         fitted = [normal.fit(part, fit_rows, seed) for part in parts]
-        for place, picture_map in enumerate(normal.maps(fitted, held_out)):
-            scores.append(picture_map.score)
-            peaks.append(picture_map.peak)
+        for place, (score, peak) in enumerate(normal.measure(fitted, held_out)):
+            scores.append(score)
+            peaks.append(peak)
             share = (number + (place + 1) / len(held_out)) / len(plan.folds)
             report(0.7 * share, "calibrating on held-out pictures")
         most = min(normal.at_most(MAX_PLANTED_PICTURES, int(held_out[0])), total)

@@ -1,38 +1,53 @@
-"""What a network answers to tiles of pictures, as the kinds of anomaly scores read it."""
+"""What anomaly scores read from tiles of pictures: statistics of pixels, or what the network answers."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.features.layers import activations
-from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor, FeatureSpec, pool_batch
+from isthmus.features.level_statistics import CELLS
+from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor, pool_batch
 from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import Autoencoder
 
+RowKind = Literal["cells", "errors", "pooled", "parts", "logits"]
+AT_OWN_SIZE: tuple[RowKind, ...] = ("cells", "errors")  # whole pictures; others at the model's size
+WITHOUT_NETWORK: tuple[RowKind, ...] = ("cells",)
 GRID_SIDE = 5  # places per side of the grid on which local features are averaged
 POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 
 
 @torch.no_grad()
-def read_errors(model: Autoencoder, _extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, h, w)`: mean squared error of the reconstruction over the channels."""
-    return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
+def read_tiles(row_kind: RowKind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    """The rows `(t, …)` of one kind, from tiles `(t, C, h, w)` in [0, 1].
 
-
-@torch.no_grad()
-def read_pooled(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, D)` pooled features as they are: dividing by deviations would raise what normal images lack."""
-    return check_values(pool_batch(model, tiles, _pooled_spec(model, extractor.reading)))
-
-
-@torch.no_grad()
-def read_parts(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    """`(t, side², K)`: the layer's rectified answers, averaged over each cell of a grid; vectors have one."""
-    reading = dataclasses.replace(extractor.reading, pool=(GRID_SIDE,))
+    - `cells`: `(t, 2, C, 30, 30)` mean and deviation of the pixels of each cell.
+    - `errors`: `(t, h, w)` mean squared error of the reconstruction over the channels.
+    - `pooled`: `(t, D)` features as they are: dividing by deviations would raise what normal images lack.
+    - `parts`: `(t, side², K)` the layer's rectified answers, averaged over each cell of a grid; vectors have
+      one.
+    """
+    if row_kind == "cells":
+        centre = tiles.mean((2, 3), keepdim=True)  # squares of small differences do not cancel
+        away = tiles - centre
+        mean = F.adaptive_avg_pool2d(away, CELLS)
+        square = F.adaptive_avg_pool2d(away.square(), CELLS)
+        return torch.stack([mean + centre, (square - mean.square()).clamp_min(0).sqrt()], 1)
+    if row_kind == "errors":
+        return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
+    reading = extractor.reading
+    if row_kind == "parts":
+        reading = dataclasses.replace(reading, pool=(GRID_SIDE,))
+    elif reading.layer == model.recipe.backbone.dense_layer:
+        reading = dataclasses.replace(reading, pool=(POOL_SIDE,))
     pooled = check_values(pool_batch(model, tiles, reading))
+    if row_kind == "pooled":
+        return pooled
     signs = 2 if reading.rectify == "signs" else 1
     channels = pooled.shape[1] // (signs * GRID_SIDE**2)
     parts = pooled.view(len(pooled), signs * channels, GRID_SIDE**2).transpose(1, 2)
@@ -41,13 +56,7 @@ def read_parts(model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -
     return parts.contiguous()
 
 
-def _pooled_spec(model: Autoencoder, reading: FeatureSpec) -> FeatureSpec:
-    if reading.layer == model.recipe.backbone.dense_layer:
-        return dataclasses.replace(reading, pool=(POOL_SIDE,))
-    return reading
-
-
-def passes_per_batch(model: Autoencoder, extractor: FeatureExtractor) -> int:
+def count_per_pass(model: Autoencoder, extractor: FeatureExtractor) -> int:
     """How many tiles go through the network at once."""
     height, width = extractor.reading.size
     tile = torch.zeros(1, model.channels, height, width)

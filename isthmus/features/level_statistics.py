@@ -23,7 +23,6 @@ from torch import Tensor
 
 from isthmus.errors import ModelFileError
 from isthmus.model.attachment_check import Rule
-from isthmus.model.autoencoder import Autoencoder
 
 CELLS, LEVEL_CELLS, PROFILE_CELLS = 30, 10, 5  # per side
 OFFSET_SHARE = 0.05  # of the usual brightness, which is added before a logarithm or a quotient is taken
@@ -48,16 +47,6 @@ class _Cells(NamedTuple):
     def of(self, chosen: Tensor) -> _Cells:
         """Those of some pictures."""
         return _Cells(*(part[chosen] for part in self))
-
-
-@torch.no_grad()
-def read_cells(_model: Autoencoder, _extractor: object, pictures: Tensor) -> Tensor:
-    """`(n, C, H, W)` in [0, 1] → `(n, 2, C, 30, 30)`: mean and deviation of each cell."""
-    centre = pictures.mean((2, 3), keepdim=True)  # squares of small differences do not cancel
-    away = pictures - centre
-    mean = F.adaptive_avg_pool2d(away, CELLS)
-    square = F.adaptive_avg_pool2d(away.square(), CELLS)
-    return torch.stack([mean + centre, (square - mean.square()).clamp_min(0).sqrt()], 1)
 
 
 def fit_levels(rows: Tensor, _seed: int) -> dict[str, Tensor]:

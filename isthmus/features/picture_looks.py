@@ -1,55 +1,22 @@
-"""How pictures look as a whole: size, brightness, sharpness, and a thumbnail that finds near copies."""
+"""How pictures look, compared: those unlike normal ones, and near copies of others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
-from isthmus.features.pictures import MAX_FLOAT_PIXELS, Picture, shrink_pixels
+from isthmus.features.pictures import PictureLook
 
-THUMBNAIL_SIDE_PX = 24
 NEAR_COPY_SHARE = 0.1  # of the usual distance of two pictures: nearer ones show one part
 FAR_DEVIATIONS = 6.0  # from the mean of normal pictures
 FAR_SIZE = 1.5  # times the largest, or the smallest, normal side
 MIN_DEVIATION_SHARE = 0.02  # of the mean: what is always the same may differ by as much as this
 MEASURES = ("brightness", "sharpness")
 MAX_COMPARED = 2000
-
-
-@dataclass(frozen=True)
-class PictureLook:
-    """Measurements of one picture.
-
-    Attributes:
-        height, width: in pixels.
-        brightness: mean, in [0, 1].
-        sharpness: mean absolute difference of neighbouring pixels, in [0, 1].
-        thumbnail: `(576,)` float32, mean 0.
-    """
-
-    height: int
-    width: int
-    brightness: float
-    sharpness: float
-    thumbnail: npt.NDArray[np.float32]
-
-
-def measure_look(picture: Picture) -> PictureLook:
-    """Measure one picture."""
-    height, width = picture.pixels.shape[:2]
-    factor = max(1, int(np.ceil((height * width / MAX_FLOAT_PIXELS) ** 0.5)))
-    gray = shrink_pixels(picture.pixels, factor).mean(2)
-    differences = [np.abs(np.diff(gray, axis=axis)) for axis in (0, 1)]
-    sharpness = float(np.mean([difference.mean() for difference in differences if difference.size] or [0.0]))
-    tensor = torch.from_numpy(np.ascontiguousarray(gray))[None, None]
-    small = F.interpolate(tensor, (THUMBNAIL_SIDE_PX,) * 2, mode="area")[0, 0].numpy().ravel()
-    return PictureLook(height, width, float(gray.mean()), sharpness, small - small.mean())
 
 
 def looks_to_facts(looks: Sequence[PictureLook]) -> dict[str, list[float]]:

@@ -19,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values
-from isthmus.features.picture_rows import iter_rows, iter_whole
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, ROW_KINDS, SCORE_VALUES, Kind, Values
+from isthmus.features.picture_rows import RowReader
 from isthmus.features.pictures import Picture, mean_to, tile_corners
+from isthmus.features.position_statistics import PositionStatistics
 from isthmus.features.readout import FeatureExtractor
 from isthmus.model.autoencoder import Autoencoder
 
@@ -91,14 +92,12 @@ def fit_part(kind: Kind, tiles: int, rows: Iterable[Tensor], count: int, *, seed
     """Fit one score to normal pictures; of each at most as many tiles as fit into memory for all.
 
     Args:
-        rows: what `iter_rows` gives for each picture; `count`: how many pictures.
+        rows: of each picture, see `RowReader.iter_rows`.
+        count: how many pictures.
     """
     if kind == "segmentation":
-        from isthmus.features.position_statistics import PositionStatistics
-
-        return Part(
-            kind, 1, "max", PositionStatistics.fit(tile_rows[0].numpy() for tile_rows in rows).tensors()
-        )
+        statistics = PositionStatistics.fit(tile_rows[0].numpy() for tile_rows in rows)
+        return Part(kind, 1, "max", statistics.tensors())
     if kind == "reconstruction":
         return Part(kind, tiles, default_reading(kind, tiles), {})
     random = np.random.default_rng(seed)
@@ -119,44 +118,45 @@ def map_pictures(
     model: Autoencoder, extractor: FeatureExtractor, part: Part, pictures: Sequence[Picture]
 ) -> Iterator[PictureMap]:
     """Score and map of each picture, in order; a picture has the same alone and among others."""
-    ready = part.in_single_precision()
+    reader, part = RowReader(model, extractor), part.in_single_precision()
+    row_kind, values_of, size = ROW_KINDS[part.kind], SCORE_VALUES[part.kind], extractor.reading.size
     if part.tiles == 0:  # many small pictures: their values are computed together
         index = 0
-        for rows in iter_whole(model, extractor, part.kind, pictures):
-            values = KINDS_OF_TILES[part.kind].values(ready.tensors, rows)
-            for row, value in zip(rows, values, strict=True):
-                yield _read_map(part, pictures[index].ignored, value, row[None], value[None])
+        for rows in reader.iter_whole(row_kind, pictures):
+            for row, value in zip(rows, values_of(part.tensors, rows), strict=True):
+                yield map_values(part, size, row[None], value[None], *_frame(pictures[index]))
                 index += 1
         return
-    for index, rows in enumerate(iter_rows(model, extractor, part.kind, part.tiles, pictures)):
-        picture = pictures[index]
-        yield map_rows(ready, extractor, rows, picture.pixels.shape, picture.ignored)
+    for index, rows in enumerate(reader.iter_rows(row_kind, part.tiles, pictures)):
+        yield map_values(part, size, rows, values_of(part.tensors, rows), *_frame(pictures[index]))
 
 
-def map_rows(
+def map_values(
     part: Part,
-    extractor: FeatureExtractor,
+    size: tuple[int, int],
     rows: Tensor,
+    values: Values,
     shape: tuple[int, ...],
     ignored: npt.NDArray[np.bool_] | None,
 ) -> PictureMap:
-    """Score and map of one picture, from what `iter_rows` gave for it.
+    """Score and map of one picture, from the values of its places.
 
     Args:
-        part: see `Part.in_single_precision`.
+        size: of tiles.
+        rows: of the picture, see `RowReader.iter_rows`.
+        values: `(t, g, g)`, what `SCORE_VALUES` gives for these rows.
         shape: of the picture.
+        ignored: its pixels that do not count.
     """
-    if part.kind == "segmentation":
-        from isthmus.features.position_statistics import PositionStatistics
-
-        statistics = PositionStatistics.from_tensors(part.tensors)
-        heat = statistics.normalise(rows[0].numpy())
-        peak = peak_of(heat, ignored)
-        return PictureMap(peak, heat, peak)
-    values = KINDS_OF_TILES[part.kind].values(part.tensors, rows)
-    if part.tiles == 0:
-        return _read_map(part, ignored, values[0], rows, values)
-    return _read_map(part, ignored, assemble(values, shape, part.tiles, extractor.reading.size), rows, values)
+    is_one_map = part.tiles == 0 or part.kind == "segmentation"
+    heat = values[0] if is_one_map else assemble(values, shape, part.tiles, size)
+    peak = peak_of(heat, ignored)
+    if part.reading == "max":
+        return PictureMap(peak, heat.astype(np.float32), peak)
+    # The highest mean of its tiles, as in version 0.1; of `reconstruction` that of the errors before they are
+    # smoothed into the map.
+    means = rows.double().flatten(1).mean(1).numpy() if part.kind == "reconstruction" else values.mean((1, 2))
+    return PictureMap(float(means.max()), heat.astype(np.float32), peak)
 
 
 def assemble(
@@ -199,20 +199,8 @@ def enlarge_map(heat: npt.NDArray[Any], shape: tuple[int, ...]) -> Heat:
     return np.asarray(_enlarge(heat, (shape[0], shape[1])), dtype=np.float32)
 
 
-def _read_map(
-    part: Part,
-    ignored: npt.NDArray[np.bool_] | None,
-    heat: npt.NDArray[np.float64],
-    rows: Tensor,
-    values: Values,
-) -> PictureMap:
-    """The score of one picture, from its map, or as version 0.1 did: the highest mean of its tiles."""
-    peak = peak_of(heat, ignored)
-    if part.reading == "max":
-        return PictureMap(peak, heat.astype(np.float32), peak)
-    # The mean error is that of the pixels themselves; the map is smoothed.
-    own = rows.double().flatten(1).mean(1).numpy() if part.kind == "reconstruction" else values.mean((1, 2))
-    return PictureMap(float(own.max()), heat.astype(np.float32), peak)
+def _frame(picture: Picture) -> tuple[tuple[int, ...], npt.NDArray[np.bool_] | None]:
+    return picture.pixels.shape, picture.ignored
 
 
 def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:

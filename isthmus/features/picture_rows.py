@@ -1,4 +1,4 @@
-"""From pictures of any size to the rows that a kind of score reads: of the whole picture, or of its tiles."""
+"""From pictures of any size to the rows that scores read: of whole pictures, or of their tiles."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, KINDS_WITHOUT_NETWORK, Kind
-from isthmus.features.kind_readings import passes_per_batch
+from isthmus.features.kind_readings import AT_OWN_SIZE, WITHOUT_NETWORK, RowKind, count_per_pass, read_tiles
 from isthmus.features.pictures import MAX_FLOAT_PIXELS, Picture, mean_to, shrink_pixels, tile_corners, to_unit
 from isthmus.features.readout import FeatureExtractor
+from isthmus.features.segmentation import segmentation_map
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.tensors import resize_images
 
@@ -22,58 +22,60 @@ MAX_NETWORK_PIXELS = 2**20  # of whole pictures that go through a network togeth
 IMAGES_PER_KERNEL = 4
 
 
-def iter_rows(
-    model: Autoencoder, extractor: FeatureExtractor, kind: Kind, tiles: int, pictures: Sequence[Picture]
-) -> Iterator[Tensor]:
-    """For each picture the rows `(t, …)` that a kind reads: of the whole one, or of its tiles.
+class RowReader:
+    """Reads the rows of pictures with one network.
 
-    For `segmentation` they are the logits `(1, H, W)`.
+    Args:
+        model, extractor: the network, and which of its layers are read at what size.
     """
-    if kind == "segmentation":
-        from isthmus.features.segmentation import segmentation_map
 
+    def __init__(self, model: Autoencoder, extractor: FeatureExtractor) -> None:
+        self.model, self.extractor = model, extractor
+        self._per_pass = count_per_pass(model, extractor)
+
+    def iter_rows(self, row_kind: RowKind, tiles: int, pictures: Sequence[Picture]) -> Iterator[Tensor]:
+        """For each picture its rows `(t, …)`: of the whole one, or of its tiles.
+
+        `logits` are those of its defect mask, `(1, H, W)`.
+        """
+        if row_kind == "logits":
+            for index in range(len(pictures)):
+                unit_pixels = to_unit(pictures[index].pixels)
+                yield torch.from_numpy(segmentation_map(self.model, unit_pixels))[None]
+            return
+        if tiles == 0:
+            for rows in self.iter_whole(row_kind, pictures):
+                yield from rows.split(1)
+            return
         for index in range(len(pictures)):
-            yield torch.from_numpy(segmentation_map(model, to_unit(pictures[index].pixels)))[None]
-        return
-    if tiles == 0:
-        for rows in iter_whole(model, extractor, kind, pictures):
-            yield from rows.split(1)
-        return
-    per_pass = passes_per_batch(model, extractor)
-    for index in range(len(pictures)):
-        corners, pieces = _cut(pictures[index], tiles, extractor.reading.size)
-        parts = [
-            _read_filled(kind, model, extractor, pieces(corners[start : start + per_pass]))
-            for start in range(0, len(corners), per_pass)
-        ]
-        yield torch.cat(parts)
+            corners, pieces = _cut(pictures[index], tiles, self.extractor.reading.size)
+            parts = [
+                self._read_filled(row_kind, pieces(corners[start : start + self._per_pass]))
+                for start in range(0, len(corners), self._per_pass)
+            ]
+            yield torch.cat(parts)
 
+    def iter_whole(self, row_kind: RowKind, pictures: Sequence[Picture]) -> Iterator[Tensor]:
+        """Rows `(n, …)` of whole pictures, a few at a time, in order."""
+        size = None if row_kind in AT_OWN_SIZE else self.extractor.reading.size
+        most = MAX_FLOAT_PIXELS if size or row_kind in WITHOUT_NETWORK else MAX_NETWORK_PIXELS
+        batch: list[Tensor] = []
+        for index in range(len(pictures)):
+            image = _prepare_whole(pictures[index], size, most)
+            pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
+            if batch and (len(batch) == self._per_pass or (size is None and pixels > most)):
+                for group in _equal_shapes(batch):
+                    yield self._read_filled(row_kind, torch.cat(group))
+                batch = []
+            batch.append(image)
+        for group in _equal_shapes(batch):
+            yield self._read_filled(row_kind, torch.cat(group))
 
-def iter_whole(
-    model: Autoencoder, extractor: FeatureExtractor, kind: Kind, pictures: Sequence[Picture]
-) -> Iterator[Tensor]:
-    """Rows `(n, …)` of whole pictures, a few at a time, in order."""
-    size = extractor.reading.size if KINDS_OF_TILES[kind].resizes else None
-    most = MAX_FLOAT_PIXELS if size or kind in KINDS_WITHOUT_NETWORK else MAX_NETWORK_PIXELS
-    per_pass = passes_per_batch(model, extractor)
-    batch: list[Tensor] = []
-    for index in range(len(pictures)):
-        image = _prepare_whole(pictures[index], size, most)
-        pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
-        if batch and (len(batch) == per_pass or (size is None and pixels > most)):
-            for group in _equal_shapes(batch):
-                yield _read_filled(kind, model, extractor, torch.cat(group))
-            batch = []
-        batch.append(image)
-    for group in _equal_shapes(batch):
-        yield _read_filled(kind, model, extractor, torch.cat(group))
-
-
-def _read_filled(kind: Kind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
-    missing = 0 if kind in KINDS_WITHOUT_NETWORK else -len(tiles) % IMAGES_PER_KERNEL
-    if missing:
-        tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
-    return KINDS_OF_TILES[kind].read(model, extractor, tiles)[: len(tiles) - missing]
+    def _read_filled(self, row_kind: RowKind, tiles: Tensor) -> Tensor:
+        missing = 0 if row_kind in WITHOUT_NETWORK else -len(tiles) % IMAGES_PER_KERNEL
+        if missing:
+            tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
+        return read_tiles(row_kind, self.model, self.extractor, tiles)[: len(tiles) - missing]
 
 
 def _prepare_whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:

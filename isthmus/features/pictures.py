@@ -1,8 +1,9 @@
-"""Pictures as scores take them: pixels, what of them counts, and the tiles they are cut into."""
+"""Pictures as scores take them: pixels, which of them count, how they look, and their tiles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from isthmus.images.store import ImageSet, Pixels
 
 MAX_FLOAT_PIXELS = 2**24  # larger pictures are averaged down before they are resized as a whole
+THUMBNAIL_SIDE_PX = 24
 TILE_OVERLAP = 0.5
 
 
@@ -62,6 +64,36 @@ def shrink_pixels(pixels: Pixels, factor: int) -> npt.NDArray[np.float32]:
             np.concatenate([blocks, strip[whole_width:].mean(0)[None]]) if whole_width < width else blocks
         )
     return np.stack(strips).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PictureLook:
+    """Measurements of one picture.
+
+    Attributes:
+        height, width: in pixels.
+        brightness: mean, in [0, 1].
+        sharpness: mean absolute difference of neighbouring pixels, in [0, 1].
+        thumbnail: `(576,)` float32, mean 0.
+    """
+
+    height: int
+    width: int
+    brightness: float
+    sharpness: float
+    thumbnail: npt.NDArray[np.float32]
+
+
+def measure_look(picture: Picture) -> PictureLook:
+    """Measure one picture."""
+    height, width = picture.pixels.shape[:2]
+    factor = max(1, int(np.ceil((height * width / MAX_FLOAT_PIXELS) ** 0.5)))
+    gray = shrink_pixels(picture.pixels, factor).mean(2)
+    differences = [np.abs(np.diff(gray, axis=axis)) for axis in (0, 1)]
+    sharpness = float(np.mean([difference.mean() for difference in differences if difference.size] or [0.0]))
+    tensor = torch.from_numpy(np.ascontiguousarray(gray))[None, None]
+    small = F.interpolate(tensor, (THUMBNAIL_SIDE_PX,) * 2, mode="area")[0, 0].numpy().ravel()
+    return PictureLook(height, width, float(gray.mean()), sharpness, small - small.mean())
 
 
 def mean_to(mask: npt.NDArray[np.bool_], size: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -24,7 +24,7 @@ from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet, Pixels
 
 SUFFIXES = (".gif", ".webp", ".png")
-MILLISECONDS = 80  # a frame is shown, where nothing else is said
+MILLISECONDS = 80  # a frame is shown by default
 _FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 
 
@@ -88,7 +88,7 @@ def milliseconds_of(sequence: Any) -> int:
     with pillow_limits(MAX_PIXELS), Image.open(place, formats=FORMATS) as opened:
         durations = []
         for frame in ImageSequence.Iterator(opened):
-            frame.load()  # WebP tells only then
+            frame.load()  # WebP has it only then
             durations.append(frame.info.get("duration", 0))
     return round(sum(durations) / len(durations)) or MILLISECONDS
 
@@ -116,7 +116,7 @@ def _animated(path: Path) -> ImageSet:
             frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(opened)]
     except DataError:
         raise
-    except Exception as error:  # decoders of broken files raise by many types
+    except Exception as error:  # decoders raise many types of errors on broken files
         raise DataError(
             "{path}: cannot be read as an animation ({reason})",
             id="data.animation-unreadable",

@@ -3,7 +3,7 @@
 NumPy: (H, W), (H, W, C), (N, H, W), (N, H, W, C). Three dimensions are (H, W, C) when the last is 1, 3, 4 or
 the number of channels that a model reads, else (N, H, W); `many` decides otherwise. Torch: (N, C, H, W). An
 image file (path, bytes, open file) and a Pillow image are (H, W, C), an ImageSet and a list are (N, H, W, C).
-Which samples are taken, and how they are scaled to [0, 1], is said in `sample_range`.
+`sample_range` defines which samples are accepted and how they are scaled to [0, 1].
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _TORCH_KINDS = (torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.
 
 @dataclass(frozen=True)
 class Kind:
-    """What a caller gave, so that the answer can be the same kind.
+    """The kind of image that a caller passed, so that the result can be of the same kind.
 
     Attributes:
         dtype: the NumPy or torch sample type.
@@ -89,7 +89,9 @@ class Kind:
         return self.give(np.ascontiguousarray(array))
 
     def give(self, plain: Any) -> Any:
-        """An array or tensor as `receive` gave it, in the sample type, range and place of the caller's."""
+        """An array or tensor as `receive` returned it, in the caller's sample type and range and on the same
+        device.
+        """
         if isinstance(self.dtype, torch.dtype):
             if self.value_range is not None:
                 black, white = self.value_range
@@ -113,7 +115,7 @@ class Kind:
 
     @property
     def _plain_dtype(self) -> torch.dtype:
-        """The type in which `receive` holds the samples."""
+        """The type of the samples that `receive` returns."""
         if self.value_range is not None:
             return torch.float32
         if isinstance(self.dtype, torch.dtype):
@@ -241,12 +243,12 @@ def open_image(
         return read_image(image), False
     picture = is_pillow(image)
     image = as_source(image)
-    if alpha == "composite":  # uses that keep alpha log what they drop themselves
+    if alpha == "composite":  # uses that keep alpha log omissions themselves
         for note in header_notes(probe_source(image, bands=bands)):
             log_note(note)
     array = decode_source(image, alpha=alpha, raw=raw, bands=bands)
     if picture and array.dtype != np.uint8 and array.shape[2] == 2:
-        array = composite(array)  # Pillow could not hold it again
+        array = composite(array)  # Pillow has no such image
     return array, picture
 
 
@@ -256,7 +258,7 @@ def holds_file(value: Any) -> bool:
 
 
 def _is_set(value: Any) -> bool:
-    """Whether `read` is to be asked, for more than the pixels of one file."""
+    """Whether this names a set, which `read` opens, rather than one image file."""
     if isinstance(value, (list, tuple)):
         shapes = {item.shape for item in value if isinstance(item, np.ndarray)}
         return (

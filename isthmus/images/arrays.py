@@ -1,11 +1,11 @@
 """`.npy`, `.npz`, NumPy arrays and torch tensors -> ImageSet.
 
-Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three
-dimensions is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 64. Torch tensors are (N, C, H, W).
-Images that are 1, 3 or 4 pixels wide, and one image of 2 or of 5 to 64 channels, must therefore be given with
-four dimensions. An array of more than 4 channels whose second axis is the shortest is most likely
-(N, C, H, W) and refused. `channels=` settles both: then three dimensions that end in that number are one
-image, and four are taken.
+Shapes: (H, W) is one image; (H, W, C) with C of 1, 3 or 4 is one image, every other array of three dimensions
+is (N, H, W); four dimensions are (N, H, W, C), C from 1 to 64. Torch tensors are (N, C, H, W). Images that
+are 1, 3 or 4 pixels wide, and one image of 2 or of 5 to 64 channels, must therefore be given with four
+dimensions. An array of more than 4 channels whose second axis is the shortest is most likely (N, C, H, W) and
+refused. `channels=` resolves both cases: three dimensions that end in that number are one image, and four
+dimensions are accepted.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def read_npz(
             )
     except DataError:
         raise
-    except Exception as error:  # as above, and whatever zipfile makes of a damaged directory
+    except Exception as error:  # as above, and errors of zipfile on a damaged directory
         raise DataError(
             "{path}: not a readable .npz file ({reason})",
             id="data.npz-unreadable",
@@ -297,7 +297,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _four_dimensions(
     array: npt.NDArray[Any], source: str, channels: int | None
 ) -> tuple[Pixels, tuple[str, ...]]:
-    """The array as (N, H, W, C), and what is to be said of it."""
+    """The array as (N, H, W, C), and notes about it."""
     shape = array.shape
     notes: tuple[str, ...] = ()
     if array.ndim == 2:
@@ -326,7 +326,7 @@ def _four_dimensions(
 
 
 def note_gray_or_channels(shape: tuple[int, ...]) -> tuple[str, ...]:
-    """What is said of three dimensions (N, H, W) that could as well be one image of W channels."""
+    """The note about three dimensions (N, H, W) that could as well be one image of W channels."""
     if not (5 <= shape[2] <= MAX_CHANNELS and 2 * shape[2] <= min(shape[:2])):
         return ()
     return (

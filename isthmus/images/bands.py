@@ -71,7 +71,7 @@ def showing_bands(show: Sequence[int] | None) -> Iterator[None]:
 
 
 def shown_bands() -> Bands | None:
-    """The bands that the use at hand was asked to show."""
+    """The bands that the current call shows."""
     return _chosen_bands.get()
 
 

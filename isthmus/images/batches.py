@@ -1,8 +1,8 @@
 """Batches for training and for evaluation, by whole-batch indexing of the set's own memory.
 
-The training stream has no state: the batch of step t follows from (seed, t) alone, so a resumed run sees
-exactly what an unbroken one would have seen. Random numbers are NumPy's Philox (Salmon et al., "Parallel
-random numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or step.
+The training stream has no state: the batch of step t follows from (seed, t) alone, so a resumed run gets
+exactly the batches of an unbroken one. Random numbers are NumPy's Philox (Salmon et al., "Parallel random
+numbers: as easy as 1, 2, 3", 2011), keyed by the seed and the epoch or step.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ def cache_folder() -> Path:
 
 
 def memory_bytes() -> int:
-    """Memory this process may use, in bytes; 8 GiB where the platform does not say."""
+    """Memory this process may use, in bytes; 8 GiB where it is unknown."""
     return known_memory_bytes() or 8 << 30
 
 
 def known_memory_bytes() -> int | None:
-    """The machine's memory in bytes, or a container's lower limit; None where the platform does not say."""
+    """The machine's memory in bytes, or a container's lower limit; None where it is unknown."""
     if os.name == "nt":
         return _windows_memory()
     try:

@@ -75,8 +75,8 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     Gray is Y' = 0.299 R + 0.587 G + 0.114 B, ITU-R BT.601, section 2.5.1.
 
     Raises:
-        DataError: more than four channels: no rule says what is gray or colour of them.
-        UsageError: other channels than 1 or 3 are wanted.
+        DataError: more than four channels: their gray and colour are not defined.
+        UsageError: `channels` is neither 1 nor 3.
     """
     if image.shape[-1] == channels:
         return image
@@ -134,7 +134,7 @@ def fit(image: Pixels, size: tuple[int, int] | None) -> Pixels:
     if size is None or (height, width) == size:
         return image
     scale = max(size[0] / height, size[1] / width)
-    # The part of the source that becomes the result; cropping first spares resizing what is thrown away.
+    # The part of the source that becomes the result; cropping first saves time.
     seen_h, seen_w = min(size[0] / scale, height), min(size[1] / scale, width)
     top, left = (height - seen_h) / 2, (width - seen_w) / 2
     box = (left, top, left + seen_w, top + seen_h)

@@ -19,7 +19,7 @@ def is_open(value: object) -> bool:
 
 
 def content_of(value: Any) -> Content:
-    """The bytes, or what is left to read of an open file, which is left where it was if that is possible.
+    """The bytes, or the unread rest of an open file, whose position is restored if possible.
 
     Raises:
         DataError: the file is open as text, or cannot be read.
@@ -32,7 +32,7 @@ def content_of(value: Any) -> Content:
         start = value.tell() if _is_seekable(value) else None
         data = value.read()
         if start is not None:
-            value.seek(start)  # the same open file may be given again
+            value.seek(start)  # the same open file may be passed again
     except (OSError, ValueError) as error:
         raise DataError(
             "{name}: cannot be read ({reason})", id="data.object-unreadable", name=name, reason=error

@@ -1,4 +1,6 @@
-"""Images that Pillow would refuse, narrow or misread: opened, not decoded yet, and what samples mean."""
+"""Images that Pillow would refuse, narrow or misread: opened, not decoded yet, with the meaning of their
+samples.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,7 @@ def straighten_alpha(samples: Pixels) -> Pixels:
     top = int(np.iinfo(samples.dtype).max)
     wide = np.int64 if samples.dtype.kind == "i" else np.uint64
     levels = colour.astype(wide) * wide(top) // np.maximum(alpha, 1).astype(wide)
-    hidden = colour if colour.shape[2] == 1 else 0  # what nobody sees, as Pillow has it
+    hidden = colour if colour.shape[2] == 1 else 0  # invisible pixels as Pillow has them
     lowest = int(np.iinfo(samples.dtype).min)
     straight = np.where(alpha <= 0, hidden, levels.clip(lowest, top)).astype(samples.dtype)
     return np.concatenate([straight, alpha], axis=2)

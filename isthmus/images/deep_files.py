@@ -1,6 +1,6 @@
 """Files of more than 8 bits in colour that Pillow would narrow, and BMP and JPEG that it refuses.
 
-They are decoded with imagecodecs, from the bytes of the file; what a header promises is read here first.
+They are decoded with imagecodecs, from the bytes of the file, after their headers are checked here.
 """
 
 from __future__ import annotations

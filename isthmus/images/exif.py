@@ -1,7 +1,7 @@
-"""EXIF blocks (CIPA DC-008): kept byte for byte, but for the orientation and the embedded thumbnail.
+"""EXIF blocks (CIPA DC-008): copied byte for byte, except for the orientation and the embedded thumbnail.
 
-Pixels are turned upright when they are read, and change when they are restored: an orientation that stays
-would turn them again, and a thumbnail would show what was there before.
+Pixels are turned upright when they are read, and restoration changes them. A remaining orientation would turn
+them again, and a thumbnail would show the old image.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def read_orientation(block: bytes) -> int:
 def clean_block(block: bytes) -> bytes | None:
     """An EXIF block without orientation and thumbnail; all else keeps its bytes and its place.
 
-    Offsets within a maker's note stay true by that. None where nothing is left.
+    So offsets within a maker's note stay valid. None where nothing is left.
     """
     content = bytearray(block.removeprefix(PREFIX))
     try:

@@ -1,6 +1,6 @@
 """Arrays without all axes: images as rows `(N, 784)`, as tables hold them, and tensors of two or three axes.
 
-They are refused with a hint, or given their shape.
+They are refused with a hint, or reshaped.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def read_listed(listed: Listing, source: str, options: ReadOptions) -> ImageSet:
 
 
 def _find_hint(file: ImageFile, value_range: Range | None) -> Hint | None:
-    """How a file that cannot be read could be, where its error says so."""
+    """The hint of the error of an unreadable file, if it has one."""
     try:
         decode(file.source, value_range=value_range)
     except ImageFileError as error:
@@ -86,7 +86,7 @@ def _decode_all(
     size, channels, progress = options.size, options.channels, options.progress
     map_above = memory_bytes() // 4 if options.map_above is None else options.map_above
     map_above = map_above if options.cache is None else 0
-    # Asking a million files for their times is not free: only where there may be something to compare with.
+    # The times of a million files take long to read, so only if there is an earlier cache entry.
     if any(request.parent.glob(f"{request.name}-*")):
         earlier = pool.from_cache(_entry(request, files))
         if earlier is not None and len(earlier[0].kept):

@@ -1,7 +1,7 @@
 """One image file -> header, pixels, metadata.
 
-What has more than 8 bits keeps them as 16, gray or colour; `Header.narrowed` says where that is not so (CMYK,
-and BMP of wide bit fields). With `bands`, TIFF of 2 to 64 channels is read.
+Samples of more than 8 bits become 16 bits, gray or colour; `Header.narrowed` is True for the exceptions
+(CMYK, and BMP of wide bit fields). With `bands`, TIFF of 2 to 64 channels is read.
 
 libtiff, inside of Pillow, prints to the descriptor of standard error, past Python. While it decodes, the
 descriptor leads to a file; its messages are logged with the image's name, and the output of others is passed
@@ -104,11 +104,11 @@ def _text(line: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file promises before it is decoded, with orientation applied and alpha composited.
+    """The facts of a file before it is decoded, with orientation applied and alpha composited.
 
-    `channels` is 1 or 3, with `bands` 1 to 64; `transparent` says whether `alpha="keep"` adds one more.
-    `several`: the file holds further pictures (pages, frames), of which `decode` reads the first only.
-    `paged`: its pages are the channels of one picture.
+    `channels` is 1 or 3, with `bands` 1 to 64; if `transparent`, `alpha="keep"` adds one more. `several`: the
+    file holds further pictures (pages, frames), of which `decode` reads the first only. `paged`: its pages
+    are the channels of one picture.
     """
 
     height: int
@@ -146,7 +146,7 @@ def glance(
     value_range: Range | None = None,
     bands: bool = False,
 ) -> tuple[Header, Pixels | str | None]:
-    """`probe`, and with it what `decode` gives where that is little: opening a file twice costs more.
+    """`probe`, and for small images also `decode`, because opening a file twice costs more.
 
     Args:
         path: the file.
@@ -248,7 +248,7 @@ def decode_pillow(
 
 
 def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
-    """EXIF without its orientation tag, and the ICC profile, where they still fit the pixels `decode` gives.
+    """EXIF without its orientation tag, and the ICC profile, if they still describe the pixels of `decode`.
 
     Raises:
         ImageFileError: the file cannot be opened.
@@ -258,7 +258,7 @@ def metadata(path: Source) -> tuple[bytes | None, bytes | None]:
 
 
 def header_of(image: Image.Image | DeepImage) -> Header:
-    """What an open image promises."""
+    """The header of an open image."""
     height, width = image.height, image.width
     if isinstance(image, DeepImage):
         if image.orientation >= 5:
@@ -321,9 +321,9 @@ def _several(image: Image.Image) -> bool:
         stream = getattr(image, "fp", None)
         if image.format == "TIFF" and stream is not None:
             return len(find_pictures(stream)) > 1
-        # Cameras hide previews and depth maps behind a photograph (MPO); nobody misses those.
+        # Cameras store previews and depth maps behind a photograph (MPO), which are no images of their own.
         return bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-    except Exception:  # a broken second frame must not cost the first
+    except Exception:  # the first frame is read even if the second is broken
         return False
 
 

@@ -1,4 +1,4 @@
-"""Which images belong together, such as those of one patient: by a list, or by a pattern for their names.
+"""Groups of images, such as those of one patient: by a list, or by a pattern for their names.
 
 Where a part of the images is held out, a group stays on one side, so that no patient is on both.
 """
@@ -23,9 +23,9 @@ from isthmus.wording import format_count
 
 
 def group_images(images: ImageSet, groups: str | None) -> ImageSet:
-    """The images with the groups that are held out together: those given, else those that a list names.
+    """The images with the groups that are held out together: by `groups`, else by the list of the images.
 
-    Of the latter the notes of the set speak.
+    Groups of a list are mentioned in the notes of the set.
 
     Args:
         groups: as for `group_key`; None for those of the images.
@@ -89,7 +89,7 @@ def check_groups_match(groups: Sequence[str | None], names: Sequence[str], how: 
     Args:
         groups: the group of each name.
         names: of the images.
-        how: what the groups were found by.
+        how: the list or pattern, as messages call it.
 
     Raises:
         DataError: none has.
@@ -115,7 +115,7 @@ def check_groups_match(groups: Sequence[str | None], names: Sequence[str], how: 
 
 
 def group_key(groups: str) -> tuple[Callable[[str], str | None], str]:
-    """What gives the group of a name, or None where it has none; and how it is called in messages.
+    """A function from a name to its group, or None if it has none; and its description for messages.
 
     Args:
         groups: a file with lines `name,group`, or a regular expression whose first group is the group.

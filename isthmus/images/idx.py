@@ -1,4 +1,5 @@
-"""Binary data sets: idx files, the format of MNIST, and CIFAR-10's archive. No size in a header is trusted.
+"""Binary data sets: idx files, the format of MNIST, and CIFAR-10's archive. Sizes in a header are always
+checked.
 
 idx: http://yann.lecun.com/exdb/mnist/, "the IDX file format": two zero bytes, a type code (0x08: unsigned
 byte), the number of dimensions, each dimension as a big-endian 32-bit number, then the samples in row order.
@@ -97,7 +98,7 @@ def read_idx(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[n
 
     Raises:
         DataError: not an idx file, another sample type, sizes that the file cannot hold, data too short or
-            too long. Memory is taken only as data is found, never on the header's word.
+            too long. Memory is allocated as data is read, never by the header alone.
     """
     place = Path(path)
     try:

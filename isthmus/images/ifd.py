@@ -1,6 +1,6 @@
 """Image file directories: the entries of TIFF and EXIF with their bytes as they are (TIFF 6.0, section 2).
 
-Classic TIFF and BigTIFF of both byte orders. Values are not interpreted, so that nothing of them is lost.
+Classic TIFF and BigTIFF of both byte orders. Values are not interpreted, so that none is changed.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def to_classic(entry: Entry, order: str) -> Entry | None:
 
 
 def pack_directory(entries: list[Entry], order: str, offset: int) -> bytes:
-    """A classic directory that will stand at `offset`, with the values behind it, and none that follows."""
+    """A classic directory for the position `offset`, followed by its values; it is the last of its chain."""
     table, values = io.BytesIO(), io.BytesIO()
     start = offset + 2 + 12 * len(entries) + 4
     for entry in sorted(entries, key=lambda item: item.tag):

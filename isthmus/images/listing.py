@@ -1,4 +1,4 @@
-"""Which files under a folder are images, what they are called, and the labels their sub-folders give.
+"""Lists the image files under a folder, their names, and the labels that follow from sub-folders.
 
 Image files of kinds that are not read are counted, and listed with a way to convert them.
 """
@@ -22,7 +22,7 @@ from isthmus.wording import format_count
 
 
 def note_archives(archives: Iterable[str]) -> Message:
-    """What is said of archives that lie among image files."""
+    """The note about archives among image files."""
     names = sorted(archives)
     return Message(
         "not read: {archives} among the image files ({names}); give them by their own path",
@@ -59,7 +59,7 @@ class ImageFile:
 
 
 class TooManyError(DataError):
-    """A folder or an archive holds more than was expected; it was not listed to its end."""
+    """A folder or an archive holds more images than expected; its listing was stopped."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ def walk_folder(
 ) -> Iterator[tuple[str, tuple[str, ...], list[str]]]:
     """Folder by folder under `top`: its path, its path's parts below `top`, and the names of its files.
 
-    Hidden folders are not entered. Links to folders are, after all other folders; but no folder is entered
-    twice, so that a link that leads back into them comes to an end.
+    Hidden folders are not entered. Links to folders are followed after all other folders. No folder is
+    entered twice, so links cannot form a loop.
 
     Args:
         skipped: gets every sub-folder that cannot be listed.
@@ -271,5 +271,5 @@ def labels_of(files: list[ImageFile], readable: list[ImageFile]) -> tuple[Indice
 
 
 def _printable(name: str) -> str:
-    # Linux names are bytes; those that are not UTF-8 could otherwise not even be printed.
+    # File names on Linux are bytes; those that are not UTF-8 cannot be printed as they are.
     return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Pixels on disk that are used like pixels in memory: buffers in a temporary file, and pages let go of."""
+"""Pixels on disk that are used like pixels in memory: buffers in a file, whose pages are released."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isthmus.errors import OutputError
 from isthmus.images.cache import cache_folder, memory_bytes
 from isthmus.images.store import Pixels, Ragged
 
-BYTES_BETWEEN = 2**26  # read from a map before its pages are let go of
+BYTES_BETWEEN = 2**26  # read from a map before its pages are released
 READ_AROUND = 2**16  # what Linux maps around one requested page
 
 
@@ -33,7 +33,7 @@ def room(shape: tuple[int, ...], dtype: npt.DTypeLike, *, above: int | None = No
     folder = Path(cache_folder(), "buffers")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Without a name the file goes when nothing maps it any more, however the process ends.
+        # An unnamed file is removed when nothing maps it any more, however the process ends.
         with tempfile.TemporaryFile(dir=folder) as stream:
             stream.truncate(size)
             return np.memmap(stream, dtype=dtype, mode="r+", shape=shape)
@@ -49,10 +49,10 @@ def room(shape: tuple[int, ...], dtype: npt.DTypeLike, *, above: int | None = No
 
 
 def let_go(pixels: Pixels) -> None:
-    """Tell the system that the pages of a map read so far need not stay in this process's memory.
+    """Release the pages of a map that were read so far from this process's memory.
 
-    They stay in the system's own cache as long as there is room, so reading them again is cheap; but the
-    process no longer counts them as its own. Nothing happens for other arrays, and on Windows.
+    They stay in the system's cache while there is room, so reading them again is cheap, but they no longer
+    count as memory of the process. Other arrays are left alone; on Windows nothing happens.
     """
     mapped = getattr(pixels, "_mmap", None)
     shared = getattr(pixels, "mode", None) in ("r", "r+", "w+")  # a private map would lose what was written
@@ -61,7 +61,7 @@ def let_go(pixels: Pixels) -> None:
 
 
 class Meter:
-    """Counts bytes read from a set, and lets go of its pages every so often."""
+    """Counts bytes read from a set, and releases its pages regularly."""
 
     def __init__(self, pixels: Pixels | Ragged) -> None:
         flat = pixels.flat if isinstance(pixels, Ragged) else pixels

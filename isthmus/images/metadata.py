@@ -1,8 +1,8 @@
 """The metadata of an image file: EXIF, colour profile, XMP, resolution, texts, colour space.
 
-All of it is kept as bytes. Only what is no longer true of pixels that were turned upright and converted is
-left out: orientation, thumbnail, and the profile of ink or CIELAB colours.
-The second half says how each format that is written holds metadata, and what a format does not hold.
+All of it is copied as bytes, except for what no longer fits pixels that were turned upright and converted:
+orientation, thumbnail, and the profile of ink or CIELAB colours. The second half writes metadata into each
+format, and lists what a format cannot hold.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Metadata:
         background: of 16 bits, what a PNG is laid on: red, green and blue.
         texts: chunks of a PNG that hold texts.
         comment: of a JPEG or GIF.
-        colour: chunks of a PNG that say what its samples mean: gamma, primaries, transfer function.
-        dropped: words for what the file holds and is not true of the pixels.
+        colour: chunks of a PNG that define its samples: gamma, primaries, transfer function.
+        dropped: names of metadata that no longer fit the pixels.
     """
 
     exif: bytes | None = None
@@ -96,7 +96,7 @@ class Metadata:
 
 
 def read_metadata(path: Source) -> Metadata:
-    """The metadata of a file; what of it is damaged is left out.
+    """The metadata of a file; damaged parts are left out.
 
     Raises:
         ImageFileError: the file cannot be opened.
@@ -201,7 +201,7 @@ def _resolution_tags(first: Directory) -> tuple[float, float] | None:
 
 
 def _jpeg_resolution(info: Mapping[Any, Any], exif: bytes | None) -> tuple[float, float] | None:
-    """As the file gives it: where it gives none, Pillow makes up 72 pixels per inch."""
+    """As stored in the file; where it has none, Pillow assumes 72 pixels per inch."""
     if info.get("jfif_unit") in (1, 2):
         return _resolution(info.get("dpi"))
     try:
@@ -213,7 +213,7 @@ def _jpeg_resolution(info: Mapping[Any, Any], exif: bytes | None) -> tuple[float
 
 
 def _aspect(value: Any) -> tuple[int, int] | None:
-    """Two numbers of pixels in equal lengths; None where they are equal, so that they say nothing."""
+    """Two numbers of pixels in equal lengths; None where they are equal."""
     sides = _resolution(value)
     if sides is None or sides[0] == sides[1]:
         return None
@@ -238,7 +238,7 @@ def _with_chunks(metadata: Metadata, stream: IO[bytes]) -> Metadata:
         elif kind == b"iTXt" and keyword == _XMP_KEYWORD.encode():
             xmp = xmp or clean_xmp(_international_text(body))
         elif kind in _TEXT_CHUNKS:
-            if not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP in another dress
+            if not keyword.startswith(_RAW_PROFILE):  # EXIF or XMP as text
                 texts.append((kind, body))
         elif kind == b"IHDR":
             layout = layout or body[8:10]
@@ -319,7 +319,7 @@ _DEPTH_AT = 24  # where a PNG says its bits and kind of colour
 
 
 def lost_parts(kind: str, metadata: Metadata) -> tuple[str, ...]:
-    """Words for what a file of the format `kind` does not hold of the metadata, and what reading lost."""
+    """Names of the metadata that a file of the format `kind` cannot hold, and of those lost in reading."""
     held = _HELD.get(kind, frozenset())
     lost = [
         WORDS[name] for name in WORDS if name in metadata.parts() - held or _is_too_long(kind, name, metadata)

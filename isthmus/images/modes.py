@@ -16,7 +16,7 @@ ORIENTATION_TAG = 0x0112
 
 
 def is_transparent(image: Image.Image) -> bool:
-    """Whether the header promises an alpha channel or a transparent colour; pixels are not read."""
+    """Whether the header states an alpha channel or a transparent colour; pixels are not read."""
     return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
@@ -38,17 +38,17 @@ def sample_type(image: Image.Image) -> np.dtype[np.uint8] | np.dtype[np.uint16] 
 
 
 class _HighBytes(tuple[int, ...]):
-    """A transparent colour of 16 bits that has been brought to 8 already: once is enough."""
+    """A transparent colour of 16 bits that was reduced to 8 bits already."""
 
 
 def scale_key(image: Image.Image, stream: IO[bytes] | None = None) -> None:
-    """Bring the transparent colour of a PNG to the 8 bits of its pixels, before they load.
+    """Reduce the transparent colour of a PNG to the 8 bits of its pixels, before they are loaded.
 
     It has 16 bits, of which those beyond the depth of the samples do not count (PNG, third edition, section
     11.3.2.1). Pillow takes them all, and does not scale those of 1, 2 and 4 bits.
 
     Args:
-        stream: the file, where it is at hand: of 1 bit Pillow tells only whether any is set.
+        stream: the open file; for samples of 1 bit Pillow only reports whether any bit is set.
     """
     key = image.info.get("transparency")
     tile = getattr(image, "tile", None)

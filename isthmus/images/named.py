@@ -171,7 +171,7 @@ def download(name: str, file: RemoteFile, base: str, folder: Path) -> Path:
 
 
 class _Progress:
-    """What pooch calls while downloading; writes one line on a terminal, and nothing elsewhere."""
+    """The progress of a download, for pooch: one line on a terminal, nothing elsewhere."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Which arrays of an `.npz` file are images, labels and class names, by the keys that people's tools write.
+"""Which arrays of an `.npz` file are images, labels and class names, by the keys of common tools.
 
     images, labels, classes                          isthmus
     x_train, y_train, x_test, y_test                 Keras: mnist.npz
@@ -73,7 +73,7 @@ def choose_keys(keys: Sequence[str], part: str, path: str) -> NpzKeys:
         part: the requested one; "" for the training part, or the only one.
 
     Raises:
-        DataError: none of them is known to be images, or there is no such part.
+        DataError: no key is known as that of images, or there is no such part.
     """
     classes = next((key for key in _CLASS_KEYS if key in keys), None)
     parts_found: dict[str, NpzKeys] = {}

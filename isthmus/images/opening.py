@@ -1,4 +1,5 @@
-"""One image file opened with Pillow: behind an allow-list, with limits checked first, faults as one error.
+"""One image file opened with Pillow: only formats of an allow-list, limits checked first, all failures as one
+error type.
 
 Pillow's size limit and warnings are settings of the process; they are changed only while an image is opened.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -82,9 +82,6 @@ _SUFFIXES_BY_KIND = (
 )
 SUFFIXES = frozenset(suffix for kind in _SUFFIXES_BY_KIND for suffix in kind)
 MAX_PIXELS = 512_000_000
-SMALL_BYTES = 2**16  # the cost of opening a larger file is small compared with its pixels
-# A named pipe must neither be waited for nor become the process's terminal; Windows has a text mode.
-_FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +145,9 @@ class ImageFileError(DataError):
 def opened(
     path: Source, max_pixels: int, *, content: bytes | None = None, bands: bool = False
 ) -> Iterator[Image.Image | DeepImage]:
-    """The image, not decoded yet. Whatever fails within is raised as an error of this file.
+    """The image, not decoded yet. All failures within are raised as errors of this file.
 
-    With `content`, what `read_small` gave of the file, it is not opened again. What Pillow would misread is a
+    With `content`, the file's bytes, it is not opened again. What Pillow would misread is a
     `DeepImage`; with `bands` also TIFF of other channels than gray, colour and alpha.
 
     Raises:
@@ -199,7 +196,7 @@ def naming_faults(path: Source, max_pixels: int) -> Iterator[None]:
             raise ImageFileError(path, error.message, hint=error.hint) from None
         except MemoryError:
             raise ImageFileError(path, "does not fit into memory", id="image-file.memory") from None
-        except Exception as error:  # on damaged files Pillow's plugins raise nearly every type there is
+        except Exception as error:  # Pillow's plugins raise nearly every type of error on damaged files
             text = "" if isinstance(error, KeyError) else " ".join(str(error).split())
             text = text or type(error).__name__
             raise ImageFileError(
@@ -247,26 +244,6 @@ def identify(stream: IO[bytes], max_pixels: int, bands: bool, page: int = 0) -> 
     scale_key(image, stream)
     check_size(image, max_pixels)
     return (None if page else open_deep(image, stream)) or image
-
-
-def read_small(source: str | Path | Member) -> bytes | None:
-    """All bytes of a regular file of at most `SMALL_BYTES`; None if it is another or cannot be read."""
-    try:
-        if isinstance(source, Member):
-            if source.size > SMALL_BYTES:
-                return None
-            with source.archive.open("rb") as stream:
-                return source.read_from(stream)
-        opened = os.open(source, _FLAGS)
-        try:
-            facts = os.fstat(opened)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size > SMALL_BYTES:
-                return None
-            return os.read(opened, facts.st_size)
-        finally:
-            os.close(opened)
-    except (OSError, ValueError, OverflowError):
-        return None
 
 
 @contextmanager

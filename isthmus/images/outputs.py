@@ -39,7 +39,7 @@ def write_images(
     scale: int | None = None,
     force: bool = False,
 ) -> tuple[Path, ...]:
-    """Write images where `out` says: `.npz`, one picture, an animation, or else a folder.
+    """Write images to `out`: an `.npz`, one picture, an animation, or else a folder.
 
     Args:
         out: `.npz` gets `images` (and `labels` and `classes`); an image's suffix a contact sheet, or with
@@ -157,7 +157,7 @@ def _enlarged_grid(images: Sequence[Pixels], columns: int | None, scale: int | N
 
 
 def check_free(out: str | Path, force: bool, *, labelled: bool = False) -> None:
-    """What `write_images` would refuse, found out before the work.
+    """Check before the work whether `write_images` would refuse.
 
     Raises:
         UsageError: `out` is empty or `-`.

@@ -23,7 +23,7 @@ from isthmus.images.store import Pixels
 from isthmus.images.tiff_bands import count_copies, find_pictures, is_tiff
 from isthmus.images.write import as_pillow, encode_image, encode_tiff, encoder_error, writer_of
 
-MILLISECONDS = 100  # that a frame is shown, where the file does not say it
+MILLISECONDS = 100  # that a frame is shown, where the file has no duration
 _ANIMATED = ("GIF", "WEBP", "PNG")
 
 
@@ -134,7 +134,7 @@ def encode_pages(
         return _encode_frames(kind, options, pages, metadata, timing or Timing((MILLISECONDS,) * len(pages)))
     except OutputError:
         raise
-    except Exception as error:  # encoders refuse by many types
+    except Exception as error:  # encoders raise many types of errors
         raise encoder_error(name, kind, error) from None
 
 

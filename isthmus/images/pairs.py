@@ -1,8 +1,8 @@
 """Inputs and their targets as one set: each image holds the target's channels behind the input's.
 
-So everything that is done to images is done to both: crops, mirror images, turns, resizing, the choice of a
-held-out part. Pairs are found by their names without suffixes, below what all names of a set begin with;
-where no name is in both sets, images of equal base names pair in their order.
+So crops, mirroring, turns, resizing and the choice of a held-out part apply to both. Pairs have equal names
+without suffixes and without the common start of all names of a set. Where no name is in both sets, images of
+equal base names are paired in their order.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def split_pair(images: ImageSet) -> tuple[ImageSet, ImageSet]:
 
 
 def _match(inputs: ImageSet, targets: ImageSet) -> tuple[Indices, Indices, tuple[str, ...]]:
-    """Rows of the inputs and of their targets, and what is said of those that do not pair."""
+    """Rows of the inputs and of their targets, and notes about those without a partner."""
     own, other = _keys(inputs.names), _keys(targets.names)
     places = {key: row for row, key in enumerate(other)}
     rows = [row for row, key in enumerate(own) if key in places]
@@ -129,7 +129,7 @@ def _unpaired(names: Sequence[str]) -> str:
 
 
 def _keys(names: Sequence[str]) -> list[str]:
-    """Names without what all begin with and, where they stay different, without suffixes."""
+    """Names without their common start and, if they stay different, without suffixes."""
     paths = [PurePosixPath(name) for name in names]
     start = 0
     while all(len(path.parts) > start + 1 for path in paths):

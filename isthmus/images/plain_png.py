@@ -3,23 +3,30 @@
 Opening a PNG of a few hundred bytes with Pillow costs several times what its pixels do. A file is plain when
 it is an 8-bit gray or RGB image, not interlaced, every checksum is right, and all other chunks change nothing
 here (PNG, third edition, sections 5 and 11). Other files, and broken ones, are left to `formats`, which
-decides what can be read and why not.
+decides whether they can be read.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from struct import Struct
 
 import numpy as np
 from PIL import Image
 
 from isthmus.images.formats import Header
+from isthmus.images.opening import Member
 from isthmus.images.store import Pixels
 
+SMALL_BYTES = 2**16  # the cost of opening a larger file is small compared with its pixels
+# Do not wait for a named pipe, nor make a device the process's terminal; Windows has a text mode.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 MOST_PIXELS = 2**15
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -28,7 +35,7 @@ _CHUNK = Struct(">I4s")
 _CRC = Struct(">I")
 _CHANNELS = {0: 1, 2: 3}
 _MODES = {1: "L", 3: "RGB"}
-# Resolution, time and hints about colour, which no reader here heeds, and the least bytes each must have.
+# Resolution, time and hints about colour, which readers here ignore, and the minimum length of each.
 _LEAST_BYTES = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"tIME": 7, b"bKGD": 0, b"sBIT": 0}
 # Keywords of text (PNG, section 11.3.3, and ImageMagick's); others may hold EXIF or a profile.
 _REMARKS = frozenset(
@@ -39,10 +46,30 @@ _REMARKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A plain file: what its header says, and its compressed rows (empty where they are to be read again)."""
+    """A plain file: its header and its compressed rows (empty where they are to be read again)."""
 
     header: Header
     data: bytes
+
+
+def read_small(source: str | Path | Member) -> bytes | None:
+    """All bytes of a regular file of at most `SMALL_BYTES`; None if it is another or cannot be read."""
+    try:
+        if isinstance(source, Member):
+            if source.size > SMALL_BYTES:
+                return None
+            with source.archive.open("rb") as stream:
+                return source.read_from(stream)
+        descriptor = os.open(source, _FLAGS)
+        try:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size > SMALL_BYTES:
+                return None
+            return os.read(descriptor, facts.st_size)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def read_plain(content: bytes, *, max_pixels: int) -> Plain | None:

@@ -72,7 +72,7 @@ def text_chunk(keyword: str, text: str) -> Chunk:
 def decode_deep_png(content: bytes) -> Pixels:
     """(H, W, C) uint16 of a PNG of 16 bits, also interlaced; a transparent colour becomes alpha.
 
-    libpng is given no other chunks: it prints what it thinks of them.
+    libpng gets no other chunks, because it prints warnings about them.
 
     Raises:
         ValueError, RuntimeError: damaged.

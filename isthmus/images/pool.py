@@ -17,7 +17,7 @@ from isthmus.images.store import Indices, Pixels, Ragged, Skipped, content_hash,
 from isthmus.messages import describe_messages, restore_message
 from isthmus.threads import count, map_ordered
 
-MAX_DECODERS = 8  # more wait for the disk
+MAX_DECODERS = 8  # more would wait for the disk
 
 Progress = Callable[[int, int], None]
 Decode = Callable[[range], Sequence[Pixels | str]]
@@ -31,7 +31,7 @@ class Decoded:
         pixels: (N, H, W, C) where all sizes are equal, else a `Ragged`.
         kept: (N,) which of the files these are.
         skipped: the others, each with its reason.
-        notes: what the caller wanted remembered with a cached run.
+        notes: notes of the caller that are stored with a cached run.
         hashes: (N,) content hashes, where they were taken while the pixels were written to a file.
     """
 
@@ -83,8 +83,8 @@ def into_cache(
 ) -> Decoded:
     """As `into_memory`, into `entry`.pixels; `skipped` and `notes` so far are stored next to it.
 
-    `entry` is named PLACE-STATE: earlier states of the same place are removed, for nobody asks for them again
-    and they may be as large as the disk.
+    `entry` is named PLACE-STATE: earlier states of the same place are removed, because they are never used
+    again and may be large.
 
     Raises:
         OutputError: the cache folder cannot be written.
@@ -152,7 +152,7 @@ def _in_order(
 ) -> Iterator[tuple[int, Pixels | str]]:
     """Decode all runs in a few threads, yielding every file in order; a broken one yields its reason."""
     workers = min(MAX_DECODERS, count())
-    # A window keeps decoded images from piling up where the disk is slower than the decoder.
+    # A window limits the decoded images in memory where the disk is slower than the decoder.
     for run, images in zip(runs, map_ordered(decode, runs, workers=workers, ahead=workers), strict=True):
         for index, image in zip(run, images, strict=True):
             yield index, image

@@ -1,4 +1,4 @@
-"""One entry for DATA: whatever holds images -> ImageSet; and for one image -> (H, W, C)."""
+"""One entry for DATA: any source of images -> ImageSet; and for one image -> (H, W, C)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,7 @@ from isthmus.images.reading_notes import header_notes
 from isthmus.images.runs import ReadOptions
 from isthmus.images.sample_range import UNIT, Range, UnreadablePixelsError, check_range, to_samples
 from isthmus.images.shards import find_shards, list_folder
-from isthmus.images.sources import (
-    decode_source,
-    is_pillow,
-    is_tensor,
-    probe_source,
-)
+from isthmus.images.sources import is_pillow, is_tensor, read_source
 from isthmus.images.store import ImageSet, Pixels, Ragged, Skipped
 from isthmus.images.subsets import CHOSEN, choose_images
 from isthmus.images.tables import SUFFIXES as TABLE_SUFFIXES
@@ -104,7 +99,9 @@ def read(
         array_channels=channels,
         shape=None if shape is None else tuple(shape),
     )
-    images = conform(reader.read(data), size=size, channels=channels)
+    images = reader.read(data)
+    if size is not None or channels is not None:
+        images = conform(images, size=size, channels=channels)
     if labels is not None:
         numbers = label_numbers(labels, len(images), images.source)
         classes = tuple(map(str, np.arange(int(numbers.max()) + 1)))
@@ -161,8 +158,8 @@ def read_single(
     range: Range | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> ImageSet:
-    """As `read_image`: the one image as a set, with the choices that were made. Its channels are as they are;
-    those that are asked for settle what an array's axes are.
+    """As `read_image`: the one image as a set, with the choices that were made. Its channels are not changed;
+    `channels` decides what the axes of an array are.
     """
     check_request(size=None, channels=channels)
     reader = _Reader(value_range=check_range(range), max_pixels=max_pixels, array_channels=channels)
@@ -274,10 +271,9 @@ class _Reader(ReadOptions):
         }
 
     def _read_image(self, source: Any, name: str) -> ImageSet:
-        """An image file, its content, or a Pillow image, which has no header to ask."""
-        notes = header_notes(probe_source(source, max_pixels=self.max_pixels, bands=True))
-        pixels = decode_source(source, value_range=self.value_range, max_pixels=self.max_pixels, bands=True)
-        return ImageSet(pixels[None], names=(name,), notes=notes, source=str(name))
+        """An image file, its content, or a Pillow image."""
+        header, pixels = read_source(source, value_range=self.value_range, max_pixels=self.max_pixels)
+        return ImageSet(pixels[None], names=(name,), notes=header_notes(header), source=str(name))
 
     def _list(self, data: Sequence[Any]) -> ImageSet:
         if not data:

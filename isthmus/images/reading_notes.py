@@ -1,4 +1,4 @@
-"""What was chosen and what was left out in reading images, as notes."""
+"""Notes about choices and omissions in reading images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def report_reading(images: ImageSet) -> None:
-    """Log what was chosen and what was left out when `images` were read."""
+    """Log the choices and omissions in reading `images`."""
     for note in images.notes:
         log_note(as_message(note, id="reading.note"))
     log_skipped(images.skipped)
 
 
 def header_notes(header: Header) -> tuple[Message, ...]:
-    """What is chosen in reading one image of a file whose alpha is laid on white."""
+    """The choices in reading one image of a file; alpha is laid on white."""
     notes = []
     if header.transparent:
         notes.append(

@@ -1,4 +1,6 @@
-"""The files of a folder, looked at one by one, then decoded in runs: small plain ones many at a time."""
+"""The files of a folder: headers are read one by one, then pixels are decoded in runs, many small files at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ import numpy.typing as npt
 from isthmus.images.conform import fit, to_channels, to_dtype
 from isthmus.images.formats import Header, decode, glance
 from isthmus.images.listing import ImageFile
-from isthmus.images.opening import MAX_PIXELS, ImageFileError, read_small
-from isthmus.images.plain_png import Plain, decode_plain, read_plain
+from isthmus.images.opening import MAX_PIXELS, ImageFileError
+from isthmus.images.plain_png import Plain, decode_plain, read_plain, read_small
 from isthmus.images.pool import Progress
 from isthmus.images.sample_range import Range
 from isthmus.images.store import Pixels, Skipped
 from isthmus.messages import Message
 
-KEPT_BYTES = 2**27  # of small files, between the look and the decoding
-TINY_PIXELS = 2**12  # decoding as many takes less than opening a file does
+KEPT_BYTES = 2**27  # of small files, held from the reading of headers to the decoding
+TINY_PIXELS = 2**12  # decoding this many takes less time than opening a file
 RUN_SAMPLES = 2**18  # decoded by one thread before it hands them over
 
 
@@ -55,8 +57,8 @@ class Looked:
 
     Attributes:
         files, headers: those that could.
-        early: what was read beyond the header: the compressed rows of a plain file, else the pixels of a
-            tiny one or why it has none, else None.
+        early: more than the header: the compressed rows of a plain file; the pixels of a tiny one, or why it
+            has none; or None.
         skipped: those that could not, each with its reason.
     """
 
@@ -106,7 +108,7 @@ def look(files: Sequence[ImageFile], options: ReadOptions) -> Looked:
 class Runs:
     """How the files are decoded: all with `channels` and `dtype`, fitted to `size` where one is given.
 
-    With `afresh` every file is read again, so that what was true of it after the look is true of its pixels.
+    With `afresh` every file is read again, so that its pixels are from after the check of its state.
     """
 
     looked: Looked
@@ -116,7 +118,7 @@ class Runs:
     afresh: bool
 
     def cut(self, shapes: npt.NDArray[np.int64]) -> list[range]:
-        """Neighbouring files that are decoded together; `shapes` is (N, 3), what will become of each."""
+        """Neighbouring files that are decoded together; `shapes` is (N, 3), of the results."""
         runs, start, samples = [], 0, 0
         read = [header.height * header.width * header.channels for header in self.looked.headers]
         for index, count in enumerate(np.maximum(shapes.prod(axis=1), read).tolist()):
@@ -133,7 +135,7 @@ class Runs:
             indices = list(same)
             stack = None if header is None else self._stack(indices)
             if stack is None:
-                decoded += [self._one(index) for index in indices]
+                decoded += [self._decode_file(index) for index in indices]
             else:
                 decoded += [fit(image, self.options.size) for image in stack]
         return decoded
@@ -154,9 +156,9 @@ class Runs:
         try:
             return self._conformed(decode_plain(several))
         except ValueError:
-            return None  # one by one, it will be known which is broken and why
+            return None  # decoding them one by one shows which is broken and why
 
-    def _one(self, index: int) -> Pixels | str:
+    def _decode_file(self, index: int) -> Pixels | str:
         image = self.looked.early[index]
         if self.afresh or not isinstance(image, (np.ndarray, str)):
             try:

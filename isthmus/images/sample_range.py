@@ -1,7 +1,7 @@
 """Which sample values are images: 8 and 16 bits, floats in [0, 1], or what `range=(low, high)` maps to it.
 
-Decided here alone. What lies elsewhere is refused with the `range` that would map it, as a hint; nothing is
-clipped in silence but what lies within the tolerance.
+Only this module decides. Other samples are refused, with the `range` that would map them as a hint. Samples
+are clipped silently only within the tolerance.
 
 `SampleScale` is the scale of an array of images, in which later images are read as well.
 """
@@ -25,7 +25,7 @@ UNIT: Range = (0.0, 1.0)
 NOISY: Range = (-7.0, 8.0)  # what restoration takes: noise carries samples beyond [0, 1]
 ANYWHERE: Range = (-math.inf, math.inf)  # for samples that are mapped later
 KINDS = "uint8, uint16, bool, or floats in [0, 1]"
-TOLERANCE = 1e-3  # of the range: what rounding and resizing leave outside of it, which is clipped
+TOLERANCE = 1e-3  # of the range: rounding and resizing may exceed it by this much, which is clipped
 NUMPY_FLOATS = (np.float16, np.float32, np.float64)
 _AT_ONCE = 2**22  # samples that are mapped in one step
 _FAMILIAR = ((0, 1), (-1, 1), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 65535), (-32768, 32767))
@@ -196,7 +196,7 @@ def _name_non_finite(low: float, high: float) -> str:
 
 
 def _describe_non_finite(pixels: Pixels) -> str:
-    """Which of NaN and the infinities there is, and of several images in which."""
+    """Which of NaN and the infinities occur, and in which of several images."""
     if pixels.ndim != 4 or len(pixels) == 1:
         return f"samples hold {_name_non_finite(float(pixels.min()), float(pixels.max()))}"
     row = next(row for row, image in enumerate(pixels) if not np.isfinite(image).all())
@@ -211,7 +211,7 @@ OUTLIER_SHARE = 1e-4  # of all samples
 
 @dataclass(frozen=True)
 class SampleScale:
-    """What black and white stand for in images of one origin.
+    """The samples that stand for black and white in images of one origin.
 
     Integers of 8 or 16 bits have their own scale, floats inside [0, 1] are taken as they are, others are
     scaled by their least and largest value. A few samples far beyond all others do not count.
@@ -285,7 +285,7 @@ class SampleScale:
 
 
 def typical_span(images: Array) -> tuple[float, float]:
-    """Least and largest sample, but for a few that lie further beyond all others than these span."""
+    """Smallest and largest sample without a few outliers, farther from the others than these span."""
     least, most = float(images.min()), float(images.max())
     count = min(max(MIN_OUTLIERS, math.ceil(images.size * OUTLIER_SHARE)), (images.size - 1) // 4)
     ordered = np.partition(images, (count, images.size - 1 - count), axis=None)

@@ -24,9 +24,9 @@ _ENDINGS = re.compile(r"(\.(gz|npy|npz|idx[13]?))+$|[-.]idx3-ubyte(\.gz)?$", re.
 def list_set_images(name: str, *, raw: bool = False, bounds: Range | None = None) -> InputFiles | None:
     """The images of the set that `name` stands for; None where it stands for none, such as an image file.
 
-    Of a list of paths (`.csv`, `.tsv`, `.txt`) these are its files, called as they are written there. An
-    image that has a file of its own, such as `photos/[3]`, is given as that file. Others are called by the
-    set and their place in it, `t-5` and `mnist-test-17`, or as in their archive.
+    A list of paths (`.csv`, `.tsv`, `.txt`) gives its files, named as in the list. An image that has a file
+    of its own, such as `photos/[3]`, is given as that file. Others are called by the set and their place in
+    it, `t-5` and `mnist-test-17`, or as in their archive.
 
     Args:
         raw: samples are mapped to [0, 1] later: they come as float32 in their own units.

@@ -3,8 +3,8 @@
     000001.jpg  000001.cls          an image and its class, a number or a word
     b/7.png     b/7.json            an image and {"label": …} (or "cls", "class")
 
-A sample's files stand behind one another. Images are read where they lie, out of the uncompressed archive; it
-is never unpacked (https://github.com/webdataset/webdataset, "The WebDataset Format").
+The files of a sample follow one another. Images are read directly from the uncompressed archive, which is
+never unpacked (https://github.com/webdataset/webdataset, "The WebDataset Format").
 
 A model records a hash of the names of all images of its training folder or archive (`Inventory`). Later a
 listing alone shows whether a folder can be the one it was trained on, before anything in it is decoded.
@@ -30,7 +30,7 @@ from isthmus.messages import Message
 
 _LABEL_KEYS = ("label", "cls", "class")
 _MOST_LABEL_BYTES = 2**20
-_MOST_LABEL_LENGTH = 1000  # characters; what is longer names no class
+_MOST_LABEL_LENGTH = 1000  # characters; a longer text is no class
 MAX_HEADER_BYTES = 2**18  # of a long name or of extended fields
 # tarfile searches headers with patterns that take the square of a run of digits (CVE-2024-6232).
 _LONG_NUMBER = re.compile(rb"[0-9]{128}")
@@ -132,15 +132,15 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
         ):
             length, last_offset = os.fstat(raw.fileno()).st_size, -1
             while (entry := archive.next()) is not None:
-                # A size below 0 leads back to what was read already, for ever.
+                # A negative size would lead back to earlier files, in an endless loop.
                 if entry.size < 0 or archive.offset <= last_offset:
                     raise tarfile.ReadError("a file's size is negative")
                 if entry.isreg() and not entry.issparse() and entry.offset_data + entry.size > length:
                     raise tarfile.ReadError("a file is longer than the archive")
                 last_offset = archive.offset
-                getattr(archive, "members").clear()  # noqa: B009 - it would remember every file it passed
+                getattr(archive, "members").clear()  # noqa: B009 - tarfile would keep every member in memory
                 path = PurePosixPath(_printable(entry.name))
-                # Hidden. A name that begins with two dots is a strange one, but its image is wanted.
+                # Hidden files. A name that begins with two dots is strange, but its image is read.
                 if entry.isdir() or (path.name.startswith(".") and not path.name.startswith("..")):
                     continue
                 # A sparse file's bytes do not lie together; links have none.
@@ -164,7 +164,7 @@ def _samples(shard: Path, skipped: list[Skipped]) -> Iterator[ImageFile]:
                     label = _label(place.read_from(raw), suffix) or label
             if image is not None:
                 yield ImageFile(str(shard), image[0], label, image[1])
-    except Exception as error:  # tarfile raises nearly every type on headers that lie
+    except Exception as error:  # tarfile raises nearly every type of error on false headers
         why = getattr(error, "strerror", None) or one_line(error)
         raise DataError(
             "{shard}: not a readable tar archive ({reason})",

@@ -1,4 +1,4 @@
-"""What stands for one image: a path, the bytes of a file, an open file, a Pillow image."""
+"""Forms of one image file: a path, its bytes, an open file, a Pillow image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO, Any, TypeVar
 
 from isthmus.errors import DataError
 from isthmus.images.content import content_of, is_encoded
-from isthmus.images.formats import Header, decode, decode_pillow, header_of, probe
+from isthmus.images.formats import Header, decode, decode_pillow, header_of, pixels_from, probe
 from isthmus.images.ifd import DirectoryReader
 from isthmus.images.modes import Alpha
 from isthmus.images.opening import MAX_PIXELS, Content, open_source, opened
@@ -37,7 +37,7 @@ def is_pillow(value: object) -> bool:
 
 def is_tensor(value: object) -> bool:
     """Whether `value` is a torch tensor; does not import torch."""
-    # While another thread imports it, it has no classes yet; then nobody holds a tensor either.
+    # While another thread imports torch, it has no classes yet, so no tensor can exist.
     kind = getattr(sys.modules.get("torch"), "Tensor", None)
     return kind is not None and isinstance(value, kind)
 
@@ -114,7 +114,7 @@ def estimate_jpeg_quality(image: Any) -> float | None:
 
 
 def _ask_file(image: Any, question: Callable[[Any], _Answer | None]) -> _Answer | None:
-    """The answer of an image as Pillow opens it; None where it is no file or cannot be opened."""
+    """The result of `question` for the image that Pillow opens; None if it is no file or cannot be opened."""
     if is_pillow(image):
         return question(image)
     if isinstance(image, (str, os.PathLike)):
@@ -151,7 +151,7 @@ def _quality_of(image: Any) -> float | None:
 
 
 def as_source(image: Any) -> Any:
-    """A path or an open file as what can be read several times; a Pillow image as it is."""
+    """A path or an open file in a form that can be read several times; a Pillow image unchanged."""
     if is_pillow(image) or isinstance(image, Content):
         return image
     return Path(image) if isinstance(image, (str, os.PathLike)) else content_of(image)
@@ -161,6 +161,25 @@ def probe_source(image: Any, *, max_pixels: int = MAX_PIXELS, bands: bool = Fals
     """As `formats.probe`, of all that `decode_source` takes."""
     source = as_source(image)
     return header_of(source) if is_pillow(source) else probe(source, max_pixels=max_pixels, bands=bands)
+
+
+def read_source(
+    image: Any, *, value_range: Range | None = None, max_pixels: int = MAX_PIXELS
+) -> tuple[Header, Pixels]:
+    """Header and pixels of one image, opened once; alpha is laid on white, TIFF may have up to 64 channels.
+
+    Args:
+        image: as for `decode_source`.
+        value_range, max_pixels: as for `formats.decode`.
+
+    Raises:
+        ImageFileError: as `formats.decode`.
+    """
+    source = as_source(image)
+    if is_pillow(source):
+        return header_of(source), decode_pillow(source, value_range=value_range, max_pixels=max_pixels)
+    with opened(source, max_pixels, bands=True) as opened_image:
+        return header_of(opened_image), pixels_from(opened_image, "composite", value_range)
 
 
 def decode_source(

@@ -1,4 +1,4 @@
-"""A set of images as it stands in memory: pixels in their own type, names, labels, and content hashes."""
+"""A set of images in memory: pixels in their own type, names, labels, and content hashes."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ class ImageSet:
         classes: class names; empty without labels.
         source: DATA as the user gave it.
         skipped: broken inputs left out.
-        notes: choices made in reading, one sentence each, to be said to the user.
+        notes: choices made in reading, one sentence each, for the user.
         target_channels: of pairs, how many of the last channels are the target; else 0.
         target_source: of pairs, the targets as the user gave them.
-        groups: one per image, of what is held out together, such as a patient; "" for none. Empty where no
-            list names any.
+        groups: one per image; images of a group, such as a patient, are held out together; "" for none. Empty
+            if no list names groups.
 
     Raises:
         DataError: another sample type, or names, groups or labels of another length.
@@ -252,7 +252,7 @@ class ImageSet:
             groups=tuple(self.groups[i] for i in chosen) if self.groups else (),
         )
         if "_hashes" in self.__dict__:
-            # Hashing reads every pixel, of a mapped set from the disk: once is enough.
+            # Hashing reads every pixel, for a mapped set from the disk, so hashes are reused.
             part.__dict__["_hashes"] = self._hashes[chosen]
         return part
 
@@ -285,7 +285,7 @@ class ImageSet:
         for index in range(len(self)):
             image = self.image(index)
             result[index] = content_hash(image)
-            meter.add(0, image.nbytes)  # in order: what is read around is wanted next
+            meter.add(0, image.nbytes)  # in order: the system reads ahead
         return result
 
     @cached_property
@@ -304,7 +304,7 @@ def content_hash(image: Pixels) -> int:
 
 
 def picture_hash(image: Pixels) -> int:
-    """As `content_hash`, of what an image shows: one hash for a picture as uint8, uint16 and float32."""
+    """As `content_hash`, but the same for one picture as uint8, uint16 and float32."""
     if image.dtype == np.uint8:
         return content_hash(image)
     unit = image.astype(np.float64)

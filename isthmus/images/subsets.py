@@ -46,7 +46,8 @@ def hold_out(
         fraction: part to hold out, at least 0 and below 1; 0 holds nothing out.
         limit: hold out at most so many images. Where `fraction` is above 0 and there are two distinct images,
             each side gets at least one of them, with all its copies.
-        groups: `(N,)` numbers of what must not be parted, such as patients; see `isthmus.images.grouping`.
+        groups: `(N,)` numbers of groups that must stay together, such as patients; see
+            `isthmus.images.grouping`.
 
     Raises:
         UsageError: `fraction` is outside [0, 1).
@@ -76,7 +77,7 @@ def hold_out(
 def group_contents(
     images: ImageSet, groups: Indices | None
 ) -> tuple[npt.NDArray[np.uint64], Indices, npt.NDArray[Any]]:
-    """What must stay together: copies of one image, and all of a group with all their copies.
+    """Parts that must stay together: copies of one image, and all images of a group with their copies.
 
     Args:
         groups: `(N,)` numbers, or None.
@@ -92,7 +93,7 @@ def group_contents(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # A content and a group are joined by each image that has both; parts are what hangs together.
+    # Each image joins its content and its group; parts are the connected components.
     count = len(distinct)
     _, numbers = np.unique(groups, return_inverse=True)
     size = count + int(numbers.max()) + 1
@@ -117,8 +118,7 @@ def _mixed(values: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
 def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The names in a list in UTF-8, one per line, as `isthmus.escaping.list_line` writes them.
 
-    Empty lines and lines that begin with `# ` are left out; a name that could not stand for itself is a JSON
-    string.
+    Empty lines and lines that begin with `# ` are left out; a name that would be misread is a JSON string.
 
     Raises:
         DataError: the file is missing, not text, or names nothing.
@@ -235,7 +235,7 @@ def random_pieces(images: ImageSet, side: int, count: int, *, seed: int = 0) -> 
             count=count,
         )
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.integers(len(images), size=count))  # disks read forwards best
+    chosen = np.sort(random.integers(len(images), size=count))  # disks read faster in order
     where = random.random((count, 2))
     patches = np.empty((count, side, side, images.channels), dtype=np.float32)
     for row, index in enumerate(chosen):

@@ -33,7 +33,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class TableRow:
-    """One image of a list, as it is written there; empty where it says nothing."""
+    """One image of a list, as written there; empty strings for missing cells."""
 
     path: str
     label: str = ""
@@ -84,7 +84,7 @@ def read_table(path: str | os.PathLike[str]) -> Listing:
 
 def check_one_value(path: str | os.PathLike[str], name: str, kind: str, earlier: str, other: str) -> None:
     """Raises:
-    DataError: a list says two things of one image.
+    DataError: a list holds two different values for one image.
     """
     if earlier != other:
         raise DataError(
@@ -122,11 +122,11 @@ def read_rows(path: str | os.PathLike[str]) -> list[TableRow]:
 
 
 def read_cells(path: str | os.PathLike[str], *, even: bool = True) -> tuple[list[list[str]], str]:
-    """The rows of a table, and what parts their cells.
+    """The rows of a table, and the separator of their cells.
 
-    That is tabs in a `.tsv`, where quotes are letters as any others. Else it is what Excel's own first line
-    `sep=;` names; tabs or semicolons where they make a header of the first line, or cells of each line; and
-    commas otherwise.
+    It is a tab in a `.tsv`, where quotes have no special meaning. Else it is the one that Excel's first line
+    `sep=;` names; a tab or semicolon if it makes the first line a header, or divides each line into cells;
+    and a comma otherwise.
 
     Args:
         path: of the file.

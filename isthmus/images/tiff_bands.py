@@ -1,9 +1,9 @@
-"""TIFF files whose layout Pillow does not read, or does not read rightly: with tifffile and imagecodecs.
+"""TIFF files whose layout Pillow does not read, or misreads: with tifffile and imagecodecs.
 
 Pillow reads 8-bit gray, RGB, palettes, CMYK, YCbCr and CIELAB, interleaved. Everything else that TIFF 6.0 and
 BigTIFF allow in one picture comes here: 1 to 64 samples a pixel in planes, in strips or tiles, of any sample
-type and compression. Pages are channels where the file says so: ImageJ by `channels=`, tifffile by
-`{"shape": [C, H, W]}` or `{"shape": [H, W, C]}` in the description.
+type and compression. Pages are channels if the description of the file states it: ImageJ by `channels=`,
+tifffile by `{"shape": [C, H, W]}` or `{"shape": [H, W, C]}` in the description.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def is_tiff(start: bytes) -> bool:
 
 
 def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
-    """Whether Pillow reads all of a TIFF that it has opened, and reads it rightly.
+    """Whether Pillow reads a TIFF that it has opened completely and correctly.
 
     Args:
         bands: pages may be channels.
@@ -70,7 +70,7 @@ def suits_pillow(image: Image.Image, *, bands: bool) -> bool:
     if photometric == _YCBCR:
         return True
     if compression in _NEEDING_LIBTIFF and photometric != _PALETTE:
-        return False  # libtiff prints what it finds in damaged files
+        return False  # libtiff prints messages about damaged files
     if photometric == _PALETTE:
         return bool(samples == 1 and max(bits) <= 8 and len(tags.get(_COLOURMAP, ())) == 3 * 2 ** max(bits))
     are_integers = {1} >= set(tags.get(_FORMAT, (1,)))
@@ -344,7 +344,7 @@ _COLOURS: dict[int, Callable[[Pixels, Any], Pixels]] = {
 
 
 def _check_page(page: Any, first: Any, length: int) -> None:
-    """What a page promises must be in the file, before memory is taken for it."""
+    """Check that a page is in the file before memory is allocated for it."""
     if (page.shape, page.dtype) != (first.shape, first.dtype):
         raise UnreadablePixelsError("its pages have different sizes or samples", id="pixels.pages-differ")
     held = sum(page.databytecounts)

@@ -1,4 +1,4 @@
-"""Kinds of image files that are not read: what people call them, and how such images can be read."""
+"""Kinds of image files that are not read, their common names, and how to convert such images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CONVERT = "convert them to PNG, TIFF or JPEG first"
 _RAW_SUFFIXES = (
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw"),
 )
-# Suffixes, what people call the kind, and how such images can be read.
+# Suffixes, the common name of the kind, and how to convert such images.
 _KINDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (heif.SUFFIXES, "HEIC", "pip install 'isthmus[formats]' reads them"),
     ((".jxl",), "JPEG XL", f"{_CONVERT}, for example with djxl"),
@@ -66,7 +66,7 @@ _BEGINNINGS = (
     (rb"\x93NUMPY", ".npy"),
     (rb"PK\x03\x04|\x1f\x8b|BZh|\xfd7zXZ|Rar!|7z\xbc\xaf", ".zip"),
 )
-START_BYTES = 1024  # as much of a file as tells its kind
+START_BYTES = 1024  # of a file, enough to identify its kind
 _DOUBLE = tuple(suffix for suffix in _BY_SUFFIX if suffix.count(".") == 2)
 
 
@@ -97,10 +97,10 @@ def _suffix_of(name: str) -> str:
 
 
 def find_kind(name: str, start: bytes) -> tuple[str, str] | None:
-    """What a file is that is not read, and how its image can be read; None where its kind is not known.
+    """The kind of a file that is not read, and how to convert it; None for unknown kinds.
 
     Args:
-        name: of the file, by which its kind is known where its beginning tells none.
+        name: of the file, whose suffix decides if its first bytes do not.
         start: its first bytes.
     """
     suffix = next(

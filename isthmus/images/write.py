@@ -1,4 +1,4 @@
-"""Where pixels go: one image file, TIFF with several pages and EXIF included, or a contact sheet."""
+"""Write pixels: one image file, TIFF with several pages and EXIF included, or a contact sheet."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def encode_image(
     samples = _check_samples(name, pixels, kind)
     try:
         return _encode(samples, kind, options, metadata_written)
-    except Exception as error:  # encoders refuse by many types: too large a side, a mode, broken metadata
+    except Exception as error:  # of many types: too large a side, a mode, broken metadata
         raise encoder_error(name, kind, error) from None
 
 

@@ -2,7 +2,7 @@
 
 Networks are built without random first values. The meta device would do that, but the first operator that
 runs on it imports torch's compiler, which takes longer than many commands. The memory of a pass is checked
-beforehand, because a system ends a process that takes too much without a message.
+beforehand, because the system kills a process that takes too much memory without a message.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from isthmus.model import axes
 from isthmus.model.geometry import Geometry
 from isthmus.model.seeded import Interception, seeded
 
-FREE = 2**22  # pixels of a pass that nobody needs to think about
-BACKWARD = 4  # a training step keeps about so many times as much
+FREE = 2**22  # smaller passes are not checked
+BACKWARD = 4  # memory of a training step, relative to a forward pass
 
 
 def check_memory(
@@ -62,12 +62,12 @@ def weights_bytes(parameters: int, optimiser: axes.Optimiser) -> int:
     return 4 * parameters * (3 + optimiser.moments_per_weight + bool(optimiser.ema))
 
 
-SPARE = 4  # numbers made while a network is built for each that it keeps
-SPARE_LEAST = 10_000_000  # which small ones may make in any case
+SPARE = 4  # numbers created while a network is built, for each stored one
+SPARE_LEAST = 10_000_000  # which a small network may create in any case
 
 
 class TooLargeError(ValueError):
-    """A network asked for more numbers than it was allowed."""
+    """A network needs more numbers than it may allocate."""
 
 
 def _product(*size: Any, **options: Any) -> int:
@@ -75,7 +75,7 @@ def _product(*size: Any, **options: Any) -> int:
     return math.prod(sides[0] if sides and isinstance(sides[0], Sequence) else sides)
 
 
-# How many numbers a call makes, of the calls whose arguments say so.
+# The number of values that a call creates, for calls whose arguments determine it.
 _COUNTS: dict[Callable[..., Any], Callable[..., int]] = {
     **dict.fromkeys((torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn), _product),
     torch.full: lambda size, *_, **__: math.prod(size),
@@ -119,7 +119,7 @@ class _Watch(Interception):
 
 @contextmanager
 def at_most(numbers: int) -> Iterator[None]:
-    """What is built here may make so many numbers, temporary ones included.
+    """Within the block at most this many numbers may be created, temporary ones included.
 
     Raises:
         TooLargeError: instead of the call that would make more.
@@ -130,12 +130,12 @@ def at_most(numbers: int) -> Iterator[None]:
 
 @contextmanager
 def room_for(tensors: Iterable[Tensor]) -> Iterator[None]:
-    """What is built here is to hold these tensors: random first values are left out, nothing else is.
+    """Within the block a network is built to hold these tensors: only its random first values are omitted.
 
     Every parameter must be replaced afterwards. torch's own generator is not advanced.
 
     Raises:
-        TooLargeError: it would be far larger than they are.
+        TooLargeError: it would be far larger than these tensors.
     """
     numbers = SPARE * sum(t.numel() for t in tensors) + SPARE_LEAST
     with seeded(0), _Watch(numbers, initialise=False):

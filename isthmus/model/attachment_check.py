@@ -3,8 +3,8 @@
     check_tensors(tensors, {"mean": Rule("D"), "basis": Rule("k", "D"), "spread": Rule("k", low=1e-12)})
     width = whole_number(facts, "width", 1, 65_536)
 
-A file may come from anyone. Whatever fits no rule raises `ValueError`; the owner of the attachment turns it,
-and everything else in `DAMAGE`, into one `ModelFileError`.
+A file may come from anyone. Anything that violates a rule raises `ValueError`; the module of the attachment
+converts it, and all other errors in `DAMAGE`, into one `ModelFileError`.
 """
 
 from __future__ import annotations
@@ -145,10 +145,10 @@ def check_weights(path: object, tensors: Mapping[str, Tensor]) -> None:
 
 
 def check_values(values: Tensor) -> Tensor:
-    """Values that a network gave, as they are.
+    """Check the values that a network computed, and return them.
 
     Raises:
-        ModelFileError: NaN or infinite, which finite images and sound weights never give.
+        ModelFileError: NaN or infinite values, which only damaged weights cause.
     """
     if values.numel():
         least, most = (float(value) for value in values.detach().aminmax())

@@ -1,4 +1,5 @@
-"""Attachments: what is fitted to a trained model later (a prior, a readout) and travels in its file.
+"""Attachments: priors, feature extractors and others that are fitted to a trained model and stored in its
+file.
 
     attach("photos.safetensors", "prior/flow", tensors, {"steps": 3000})
     found = attached(load("photos.safetensors"), "prior/flow")
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from isthmus.model.autoencoder import Attachment, Autoencoder
 
-_PATIENCE_SECONDS = 30.0  # another process that attaches something is done in less
-# No dot: it parts an attachment's name from its tensors' names.
+_PATIENCE_SECONDS = 30.0  # another process that writes an attachment takes less
+# No dot, which separates the name of an attachment from those of its tensors.
 _NAME = re.compile(r"[a-z0-9]+([-/][a-z0-9]+)*")
 
 

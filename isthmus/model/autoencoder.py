@@ -91,7 +91,7 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = built
         self.decoder.built_size, self.decoder.built_stride = plan.size, recipe.geometry.stride
         self.critic = build_critic(recipe, replace(plan, channels=self.output_channels))
-        # Where the decoder starts from, see `start_at`: a buffer, so that it is saved with the weights.
+        # The output bias, see `start_at`: a buffer, so that it is saved with the weights.
         self.offset: Tensor
         self.register_buffer("offset", torch.zeros(plan.channels, 1, 1))
         self.noise_log_sigma = nn.Parameter(torch.zeros(()), requires_grad=self._learns_noise)
@@ -102,11 +102,11 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def start_at(self, mean: Tensor, deviation: Tensor) -> None:
-        """Let the untrained decoder paint the images' mean brightness `mean (C,)`, in [0, 1].
+        """Initialise the output bias to the mean colour `mean (C,)` of the training images, in [0, 1].
 
-        From elsewhere the first steps all push one way, and a saturated sigmoid has no gradient to come back
-        with. The learned σ of `gaussian-nll` starts at the error of that painting, the images' standard
-        `deviation`. Of pairs the mean is that of both, the input's channels first.
+        Otherwise the first steps would all move the output in one direction, and a saturated sigmoid has no
+        gradient to return. The learned σ of `gaussian-nll` starts at the error of this output, the standard
+        `deviation` of the images. For pairs, `mean` holds the input's channels and then the target's.
         """
         if self._learns_noise:
             self.noise_log_sigma.copy_(deviation.clamp_min(1e-3).log())
@@ -114,7 +114,7 @@ class Autoencoder(nn.Module):
         self.encoder.centre_at(bounded[: self.channels])
         self.offset[self.output_channels :] = FIRST_MARK  # where it marks defects
         if self.recipe.backbone.predicts_residual or self.recipe.backbone.starts_at_components:
-            return  # it begins as the identity, or with a mean of its own
+            return  # it starts as the identity, or has a mean of its own
         painted = bounded[-self.output_channels :]
         start = painted.logit() if self.recipe.backbone.output == "sigmoid" else painted
         self.offset[: self.output_channels] = start.view(-1, 1, 1)
@@ -126,20 +126,20 @@ class Autoencoder(nn.Module):
 
         Nothing is corrupted, drawn or clipped: a linear output may lie a little outside [0, 1].
         """
-        seen = Corrupted(self.to_canvas(images), images)
+        corrupted = Corrupted(self.to_canvas(images), images)
         with self._attention():
-            code, skips = self._encode(seen, torch.Generator(device=images.device), sample=False)
-            raw = self.decode_raw(code.values, seen.input.shape[-2:], skips)
+            code, skips = self._encode(corrupted, torch.Generator(device=images.device), sample=False)
+            raw = self.decode_raw(code.values, corrupted.input.shape[-2:], skips)
         output = apply_range(raw, self.recipe.backbone.output)
         return resize_images(output, (images.shape[-2], images.shape[-1]))
 
     def loss(
         self, images: Tensor, labels: Tensor | None = None, *, progress: float = 1.0
     ) -> dict[str, Tensor]:
-        """What training minimises, of one batch; a critic has no part. Noise is from the global generator.
+        """The training loss of one batch, without a critic. Noise comes from the global generator.
 
         Args:
-            images: `(N, C, H, W)` floats in [0, 1]; of pairs the target's channels behind the input's.
+            images: `(N, C, H, W)` floats in [0, 1]; for pairs, the input's channels and then the target's.
             labels: `(N,)` classes, or None.
             progress: share of the training that is done, for weights with a warm-up.
 
@@ -174,9 +174,9 @@ class Autoencoder(nn.Module):
     ) -> Trace:
         """One whole pass over `images (N, C, H, W)`, with corruption; all randomness comes from `generator`.
 
-        Of pairs the target's channels stand behind the input's, and are the images of the trace. With
-        `sample` stochastic codes are drawn, and a decoder that samples learns; else it reconstructs.
-        `corruption` stands in for the recipe's own.
+        For pairs, `images` holds the input's channels and then the target's; the targets are the images of
+        the trace. With `sample` stochastic codes are drawn, and a decoder that samples is trained; otherwise
+        it reconstructs. `corruption` stands in for the recipe's own.
         """
         self._check_memory(images.shape, backward=torch.is_grad_enabled())
         corrupted = corrupt(images, corruption or self.recipe.corruption, generator)
@@ -199,18 +199,22 @@ class Autoencoder(nn.Module):
         return Trace(images, corrupted, code, raw, output, self, generator, labels, marked)
 
     def _encode(
-        self, seen: Corrupted, generator: torch.Generator, sample: bool, precision: torch.dtype | None = None
+        self,
+        corrupted: Corrupted,
+        generator: torch.Generator,
+        sample: bool,
+        precision: torch.dtype | None = None,
     ) -> tuple[Latent, list[Tensor]]:
-        features = self._features(seen, precision)
+        features = self._features(corrupted, precision)
         return self.bottleneck(features.h.float(), generator, sample), features.skips
 
-    def _features(self, seen: Corrupted, precision: torch.dtype | None = None) -> Features:
-        x = seen.input
+    def _features(self, corrupted: Corrupted, precision: torch.dtype | None = None) -> Features:
+        x = corrupted.input
         if self.recipe.corruption.has_condition:
-            told = seen.condition if seen.condition is not None else torch.zeros_like(x[:, :1])
-            x = torch.cat([x, told], 1)
+            condition = corrupted.condition if corrupted.condition is not None else torch.zeros_like(x[:, :1])
+            x = torch.cat([x, condition], 1)
         size = round_up_size((x.shape[-2], x.shape[-1]), self.multiple)
-        visible = None if seen.visible is None else pad_to_size(seen.visible.float(), size) > 0
+        visible = None if corrupted.visible is None else pad_to_size(corrupted.visible.float(), size) > 0
         with self._autocast(x, precision):
             return cast(Features, self.encoder(pad_to_size(x, size), visible))
 
@@ -230,7 +234,7 @@ class Autoencoder(nn.Module):
         return raw.float()[..., :h, :w] + self.offset
 
     def decode_prior(self, values: Tensor, size: tuple[int, ...]) -> Tensor:
-        """Code values → images in the recipe's range, with gradients: what a critic on images is shown."""
+        """Code values → images in the recipe's range, with gradients, for a critic on images."""
         return apply_range(self.decode_raw(values, size, []), self.recipe.backbone.output)
 
     def _autocast(self, like: Tensor, precision: torch.dtype | None = None) -> torch.autocast:
@@ -277,7 +281,7 @@ class Autoencoder(nn.Module):
         Bare arrays `(N, C)` or `(N, C, h, w)` give float images `(N, H, W, C)`, tensors `(N, C, H, W)`.
 
         Raises:
-            CapabilityError: a model with skips has no way from the code alone.
+            CapabilityError: a model with skips cannot decode the code alone.
             DataError: the numbers have another shape than this model's code, or the image would not fit into
                 this machine's memory.
         """
@@ -314,22 +318,23 @@ class Autoencoder(nn.Module):
         return kind.restore(torch.cat(parts))
 
     def features(self, images: Tensor, precision: torch.dtype | None = None) -> Tensor:
-        """`(N, C, H, W)` floats → what the encoder hands to the bottleneck, one pass; of pairs the input's.
+        """`(N, C, H, W)` floats → the encoder's output before the bottleneck, one pass; for pairs, of the
+        inputs.
 
-        `precision`: of its convolutions and products, float32 or bfloat16, where not the model's own.
+        `precision`: of convolutions and products, float32 or bfloat16; by default the model's own.
         """
         images = images[:, : self.channels]
         return self._features(Corrupted(images, images), precision).h.float()
 
     def mark_batch(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → logits `(N, H, W)` of each pixel's being a defect, or CapabilityError."""
+        """`(N, C, H, W)` → logits `(N, H, W)` that a pixel is part of a defect; else CapabilityError."""
         capabilities.check_marks(self.recipe)
-        latent, skips = self._see(Corrupted(images, images))
+        latent, skips = self._encode_in_eval_mode(Corrupted(images, images))
         return self._paint(latent.values, images.shape[-2:], skips)[:, -1]
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""
-        return self._see(Corrupted(self.to_canvas(images), images))[0].values
+        return self._encode_in_eval_mode(Corrupted(self.to_canvas(images), images))[0].values
 
     def decode_batch(
         self, values: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
@@ -340,34 +345,36 @@ class Autoencoder(nn.Module):
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
     def reconstruct_batch(
-        self, images: Tensor, seen: Corrupted | None = None, precision: torch.dtype | None = None
+        self, images: Tensor, corrupted: Corrupted | None = None, precision: torch.dtype | None = None
     ) -> Tensor:
-        """`(N, C, H, W)` → the same in [0, 1]; with `seen`, from that corrupted input; see `features`."""
+        """`(N, C, H, W)` → the same in [0, 1]; with `corrupted`, from that input; see `features`."""
         size = (images.shape[-2], images.shape[-1])
-        if seen is None:
-            seen = Corrupted(self.to_canvas(images), images)
-        latent, skips = self._see(seen, precision)
-        canvas = seen.input.shape[-2:]
+        if corrupted is None:
+            corrupted = Corrupted(self.to_canvas(images), images)
+        latent, skips = self._encode_in_eval_mode(corrupted, precision)
+        canvas = corrupted.input.shape[-2:]
         raw = self._paint(latent.values, canvas, skips, drawn=True, precision=precision)
         raw = raw[:, : self.output_channels]
         return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
 
-    def _see(self, seen: Corrupted, precision: torch.dtype | None = None) -> tuple[Latent, list[Tensor]]:
+    def _encode_in_eval_mode(
+        self, corrupted: Corrupted, precision: torch.dtype | None = None
+    ) -> tuple[Latent, list[Tensor]]:
         was_training = self.training
         self.eval()
         try:
-            return self._encode(seen, torch.Generator(device=seen.input.device), False, precision)
+            return self._encode(corrupted, torch.Generator(device=corrupted.input.device), False, precision)
         finally:
             self.train(was_training)
 
     def _read(self, images: Any, value_range: Range | None) -> tuple[Tensor, Kind]:
         batch, kind = read_batch(images, self.channels, value_range)
-        if self.recipe.geometry.is_grid:  # otherwise the network sees a canvas, whatever the images' size
+        if self.recipe.geometry.is_grid:  # a vector code resizes images to one size first
             self._check_memory((images_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
 
     def to_canvas(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` resized to the one size that a vector code is for; unchanged for a grid code."""
+        """`(N, C, H, W)` resized to the size of a vector code; unchanged for a grid code."""
         return images if self.recipe.geometry.is_grid else resize_images(images, self.size)
 
     def from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
@@ -383,7 +390,7 @@ class Autoencoder(nn.Module):
     @property
     def training_report(self) -> Any:
         """How the model was trained: a `TrainingResult`, as `isthmus.describe_training` gives it."""
-        # By name: the uses stand above the model.
+        # Imported by name, because the api lies above the model.
         return import_module("isthmus.api.training_results").describe_training(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = True) -> None:

@@ -1,6 +1,6 @@
-"""Which combinations of the product space cannot work, each with its reason; and what a model can be asked.
+"""Which combinations of the product space cannot work, with the reason; and which uses a model supports.
 
-`refusal` is pure and needs no torch: the command line, the trainer and the cross-product test all ask it.
+`refusal` is pure and needs no torch: the command line, the trainer and the cross-product test all call it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check_images(recipe: Recipe, *, channels: int, axes: int) -> None:
 
 def check_use(recipe: Recipe, use: Use) -> None:
     """Raises:
-    CapabilityError: this model cannot be asked to decode, generate or compress.
+    CapabilityError: this model cannot decode, generate or compress.
     """
     if recipe.backbone.has_skips:
         raise CapabilityError(
@@ -97,7 +97,7 @@ def check_exported(recipe: Recipe) -> None:
 
 
 def _reasons(recipe: Recipe) -> Iterator[str | None]:
-    """Why this recipe cannot work: the first that is not None is said."""
+    """Reasons why this recipe cannot work; the first that is not None is reported."""
     backbone, bottleneck, critic = recipe.backbone, recipe.bottleneck, recipe.critic
     is_grid, knows_position = recipe.geometry.is_grid, recipe.positions.knows_position
     yield from (point.refusal(recipe.geometry) for point in recipe.points)

@@ -20,7 +20,7 @@ class Code:
         values: `(N, C)` or `(N, C, h, w)`, float32; NumPy for NumPy images, torch for torch images.
         geometry: shape of the code.
         size: `(H, W)` of the images; `decode` gives exactly this size back.
-        kind: what the images were (array type, number of axes, dtype); `decode` gives the same kind back.
+        kind: the kind of the images (array type, number of axes, dtype); `decode` gives the same kind back.
     """
 
     values: np.ndarray | Tensor
@@ -36,7 +36,7 @@ class Code:
         return np.array(array, dtype=dtype, copy=copy)
 
     def with_values(self, values: np.ndarray | Tensor) -> Code:
-        """The same images' frame around other numbers, e.g. a mean of two codes."""
+        """Other numbers for images of the same kind and size, such as a mean of two codes."""
         return replace(self, values=values)
 
     def flat(self) -> np.ndarray:

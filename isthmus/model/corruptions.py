@@ -1,4 +1,4 @@
-"""What is done to the encoder's input while the target stays clean.
+"""Corruptions of the encoder's input; the target stays clean.
 
 Each is vectorised over the batch and draws only from the generator it is given, so a step can be repeated
 exactly. Images are `(N, C, H, W)` float32 in [0, 1]; σ is in units of 1/255.
@@ -37,11 +37,11 @@ _AROUND = 9  # pixels along the window whose mean tells how near black or white 
 
 
 def recorrupted(images: Tensor, how: axes.Recorrupted, generator: torch.Generator) -> Corrupted:
-    """Two versions of noisy `images`; the noise of the target has a variance of σ²(1 + 1/α²), by which each
-    image's say is divided.
+    """Two versions of noisy `images`; the noise of the target has a variance of σ²(1 + 1/α²), by which the
+    weight of each image is divided.
 
     Raises:
-        UsageError: nobody said how strong the noise is.
+        UsageError: the strength of the noise is not given.
     """
     if how.sigma is None:  # a training measures it before the first step
         raise UsageError(
@@ -113,8 +113,9 @@ def add_gaussian_noise(images: Tensor, how: axes.GaussianNoise, generator: torch
 def hide_blind_spots(images: Tensor, how: axes.BlindSpot, generator: torch.Generator) -> Corrupted:
     """Some pixels are replaced by a neighbour, any of the eight, and must be guessed (Krull et al. 2019).
 
-    Noise that is independent from pixel to pixel cannot be guessed, so what is learned is the image. A mean
-    of the neighbours in their place would be smoother than the rest, and only such pixels would be changed.
+    Noise that is independent from pixel to pixel cannot be guessed, so the network learns the image. With the
+    mean of the neighbours instead, these pixels would be smoother than the rest, and the network would learn
+    to change only such pixels.
     """
     hidden = _uniform(images[:, :1], generator) < how.amount
     choice = (_uniform(images[:, :1], generator) * 8).long()
@@ -143,7 +144,8 @@ def mask(images: Tensor, how: axes.Mask, generator: torch.Generator) -> Corrupte
 
 
 def holes(images: Tensor, hidden: Tensor, how: axes.Corruption, beyond: Tensor | None = None) -> Corrupted:
-    """What a model with this corruption sees of `images (N, C, H, W)` without the `hidden (N, 1, H, W)`.
+    """The input of a model with this corruption: `images (N, C, H, W)` without the `hidden (N, 1, H, W)`
+    pixels.
 
     `beyond` is what `fill` takes for holes larger than its cells.
     """
@@ -213,7 +215,7 @@ def _corrupt_array(array: np.ndarray, quality: int, how: axes.Jpeg, row: np.ndar
 
 
 def _with_offset(array: np.ndarray, quality: int, full: bool, offset: tuple[int, int]) -> np.ndarray:
-    """Coded with blocks that begin `offset` (rows, columns) before the image."""
+    """The image after JPEG, with blocks that begin `offset` (rows, columns) before it."""
     top, left = offset
     mode = "reflect" if top < array.shape[0] and left < array.shape[1] else "edge"
     padded = np.pad(array, ((top, 0), (left, 0), (0, 0)), mode) if top or left else array  # type: ignore[call-overload]

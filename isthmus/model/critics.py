@@ -22,11 +22,11 @@ from isthmus.model.trace import Trace
 
 @dataclass(frozen=True)
 class Game:
-    """What a critic adds to the objectives of the players.
+    """The terms that a critic adds to the objectives of the players.
 
     Attributes:
-        encoder: to the encoder's, or to that of encoder and decoder where these are one player.
-        decoder: to the image terms of a decoder that is a player of its own; None where it is none.
+        encoder: for the encoder, or for encoder and decoder where these are one player.
+        decoder: for a decoder that is a player of its own, with the image terms; else None.
         critic: what the critic itself minimises.
     """
 
@@ -36,7 +36,7 @@ class Game:
 
 
 class Critic(nn.Module):
-    """What every critic agrees on: a network with a game to play."""
+    """The interface of all critics: a network and its game."""
 
     def game(self) -> Game:
         raise NotImplementedError
@@ -137,7 +137,7 @@ def tell_codes_apart(trace: Trace) -> Tensor:
 def keep_code_critic_smooth(trace: Trace) -> Tensor:
     """½‖∇D‖² at the prior's and the images' codes (Mescheder et al. 2018, eq. 9 and 10).
 
-    Without it a critic that is sure of itself throws all codes onto one point.
+    Without it, a critic that is always right pushes all codes to one point.
     """
     critic, total = _code_critic(trace), torch.zeros(len(trace.images), device=trace.images.device)
     for codes in (_prior_codes(trace), trace.code.values):

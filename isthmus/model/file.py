@@ -94,7 +94,7 @@ def read_model(path: str | os.PathLike[str]) -> Autoencoder:
         channels = int(header["channels"])
         if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE and 1 <= channels <= MAX_CHANNELS):
             raise ValueError(f"{channels} channels of {height}×{width}")
-        # A lying header cannot ask for much more memory than its tensors take.
+        # A false header cannot cause much more memory use than its tensors take.
         with room_for(mapped.values()):
             model = Autoencoder(recipe, channels=channels, size=(height, width))
     except (UsageError, CapabilityError, *HEADER_DAMAGE) as error:
@@ -227,8 +227,8 @@ def read_file(
 def _map_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """All tensors of a safetensors file, in a memory map of it.
 
-    Whoever keeps one copies it: a model must not change, nor keep Windows from replacing its file, when
-    somebody writes there.
+    Callers copy what they keep: otherwise a write to the file would change the model, and Windows could not
+    replace the file.
     """
     import safetensors
     import safetensors.torch
@@ -248,7 +248,7 @@ def _safetensors_header(path: str | os.PathLike[str], kind: str = "model file") 
             start = stream.read(8)
             size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             if not 2 <= size <= min(LARGEST_HEADER, name.stat().st_size - 8):
-                # Only asked here: a header's length may well begin with the same bytes.
+                # Checked last, because the length of a header may begin with the same bytes.
                 if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
                     raise ModelFileError(
                         "{path} is pickled, which isthmus does not open: it could run code",
@@ -325,11 +325,13 @@ def _check_tensors(path: Any, expected: dict[str, Tensor], tensors: dict[str, Te
 
 Bits = Literal[8, 16, 32]
 STEP = "::step"  # what the steps of a tensor in 8 bits are called
-LEAST = 1024  # numbers that a tensor of 8 bits has at least: below, its precision costs nothing
+LEAST = 1024  # smallest tensor that is stored in 8 bits, in numbers: smaller ones need little space
 
 
 def narrowed(tensors: dict[str, Tensor], bits: Bits) -> dict[str, Tensor]:
-    """What is written for `tensors`: matrices and kernels in 8 bits are rounded to a step for each output."""
+    """The stored form of `tensors`: with 8 bits, matrices and kernels are rounded, with one step for each
+    output.
+    """
     import torch
 
     if bits == 32:

@@ -2,7 +2,7 @@
 
 Both look alike: `model.safetensors` and `README.md`. A place is a folder when it is written as a path
 (`./name`, `name/`, an absolute path, or one that exists) and otherwise a repository `OWNER/NAME` of the
-Hugging Face hub, for which the extra `hub` is needed. What is pulled is trusted as little as any model file.
+Hugging Face hub, for which the extra `hub` is needed. A pulled file is checked like any model file.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def push_model(
             commit = api.upload_folder(
                 repo_id=place, folder_path=folder, commit_message=message or "An isthmus model"
             )
-        except Exception as error:  # the client's, and those of the network below it
+        except Exception as error:  # errors of the client and of the network
             raise HubError(
                 "{place} was not pushed: {reason}",
                 id="hub.not-pushed",

@@ -1,7 +1,7 @@
 """The image terms of an objective, each registered once with its facts, and the syntax of their sum.
 
 An objective is written `mse`, or as a sum such as `0.8*mse+0.2*ssim@0.3`. No torch here, so that a misspelt
-term is refused before anything is read or built.
+term is refused before images are read or networks built.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class ImageTerm:
     Attributes:
         name: as objectives name it.
         measure: "module:name" of a function `Trace -> (N,)`, a mean over pixel-channels.
-        is_per_image: an image's number hangs on that image alone. Without this fact it is trained neither
-            privately nor in several processes.
+        is_per_image: the value of an image depends on that image alone. Otherwise private training and
+            several processes are refused.
         nats: where the term is a likelihood, "module:name" of −ln p(x|z) of whole images, a function `(raw,
             output, noise_log_sigma, images) -> (N,)` of the decoder's last layer and of what it means.
         is_density: `nats` are of a density on [0, 1], not of the levels that pixels have.

@@ -31,7 +31,15 @@ def read_for(model: Autoencoder, data: Any, *, range: Range | None = None, targe
         DataError: unreadable, or colour images for a gray model: gray would no longer be the images as given.
     """
     channels = model.output_channels if targets else model.channels
-    images = read_expected(data, channels, range=range)
+    return fit_channels(read_expected(data, channels, range=range), channels)
+
+
+def fit_channels(images: ImageSet, channels: int) -> ImageSet:
+    """The images with the channels that a model reads; gray is repeated for a colour model.
+
+    Raises:
+        DataError: colour images for a gray model, or other numbers of channels.
+    """
     if images.channels == channels:
         return images
     if images.channels == 1 and channels == 3:
@@ -57,7 +65,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 class Rows:
-    """Vectors of images that arrive in parts; also after an interruption those that have arrived.
+    """Vectors of images, added in parts; after an interruption those that were added.
 
     Args:
         count: number of images.

@@ -41,7 +41,7 @@ def build_for_images(
         recipe: with a code that is not `auto`.
         size: `(H, W)` of training examples in pixels.
         seed: of the random weights.
-        look: whether the output may start at the images' mean colour; else at gray, whatever they show.
+        look: whether the output may start at the images' mean colour; otherwise it starts at gray.
 
     Raises:
         UsageError: its weights would not fit into this machine's memory.
@@ -75,7 +75,7 @@ def _build_within_memory(recipe: Recipe, channels: int, size: tuple[int, int], s
 
 
 def _check_memory(model: Autoencoder, size: tuple[int, int]) -> None:
-    # Checked before, for the system ends a process that takes too much without a word.
+    # Checked before, because the system kills a process that takes too much memory without a message.
     recipe = model.recipe
     parameters = sum(p.numel() for p in model.parameters())
     needed, has = weights_bytes(parameters, recipe.optimiser), memory_bytes()
@@ -165,7 +165,7 @@ def init_short(model: Autoencoder, images: ImageSet, crop: tuple[int, int] | Non
         crop: `(H, W)` of examples where they are cut from larger images.
 
     Returns:
-        A sentence that says so; nothing where the recipe does not allow it.
+        A sentence about it; nothing where the recipe does not allow it.
     """
     recipe = model.recipe
     fits = recipe.bottleneck.may_start_at_components and recipe.optimiser.is_adaptive
@@ -236,10 +236,10 @@ def init_direct_path(model: Autoencoder, pairs: Iterable[Tensor]) -> None:
 def init_code_projection(model: Autoencoder, images: Tensor) -> None:
     """Begin with the principal components of the encoder's last features as the code, each of variance 1.
 
-    The random projection that a network is built with mixes them, at a scale that a decoder does not see at
-    first: a short training is over before the code tells images apart (compare the data-dependent first
-    weights of Krähenbühl et al. 2016). Units beyond the number of images keep their random directions.
-    A network without a linear layer before its code stays as it is.
+    A random projection mixes them at a scale that is too small for the decoder at first: a short training
+    ends before the code distinguishes images (compare the data-dependent first weights of Krähenbühl et al.
+    2016). Units beyond the number of images keep their random directions. A network without a linear layer
+    before its code stays as it is.
 
     Args:
         images: `(N, C, H, W)` floats in [0, 1] of the model's size; a few hundred are enough.
@@ -267,7 +267,7 @@ def init_code_projection(model: Autoencoder, images: Tensor) -> None:
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
     directions = directions * largest.sign()
     spread = singular / len(features) ** 0.5
-    # What rounding left of a component that is none would be blown up to variance 1.
+    # Rounding errors of an empty component would be scaled up to variance 1.
     count = min(len(weight), int((spread > 1e-3 * spread[0]).sum()))
     weight[:count] = directions[:count] / spread[:count, None]
     layer.weight.copy_(weight)

@@ -1,4 +1,4 @@
-"""The layers of a model as a table: what each gives, and how many parameters it has."""
+"""The layers of a model as a table: the shape of each output, and the number of parameters."""
 
 from __future__ import annotations
 

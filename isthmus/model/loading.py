@@ -1,4 +1,4 @@
-"""`isthmus.load`: which model is meant, by a path, by the name of one that is shipped, or as itself.
+"""`isthmus.load`: a model by a path, by the name of a shipped model, or as an object.
 
 The only place where this is decided: every `model=` argument comes here. A path that exists wins over a name.
 
@@ -68,7 +68,7 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
 
     Args:
         model: as for `load`.
-        to_change: the file is going to be written to, which shipped ones are not.
+        to_change: the file will be changed, which is not allowed for shipped models.
 
     Raises:
         ModelFileError: there is no such file.
@@ -80,7 +80,7 @@ def resolve_model_path(model: ModelLike, *, to_change: bool = False) -> Path:
             "a model in memory has no file: save it first and give the path", id="model.in-memory"
         )
     name = os.fspath(model)
-    if not name:  # what a shell makes of a variable that is not set
+    if not name:  # an unset variable of a shell
         raise UsageError(
             "the model is empty: give a path or a name", id="model.empty-name", hint=Hint.call("list_models")
         )
@@ -171,7 +171,7 @@ def holds_images(model: str) -> bool:
     path = Path(model)
     if path.suffix == SUFFIX or _is_shipped(model):
         return False
-    # What images are called is known to modules that load NumPy and Pillow: asked last.
+    # The modules that know the names of images load NumPy and Pillow, so they are called last.
     if is_there(model):
         from isthmus.images.opening import SUFFIXES
 

@@ -1,4 +1,4 @@
-"""A name for what a model computes, so that what was made with it can say so."""
+"""A hash of what a model computes, by which results name the model they were made with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.model.axes import AXES
 
 
 def mark_of(model: Autoencoder, *, decoder: bool = True) -> str:
-    """32 hex digits for recipe and weights, not for what is attached.
+    """32 hex digits of recipe and weights, without attachments.
 
     They are taken over the names that files hold: a name that changes in the code changes no mark, nor does a
     new setting at its default.

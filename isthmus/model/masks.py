@@ -1,4 +1,4 @@
-"""Which pixels a mask hides, and what is seen in their place.
+"""Which pixels a mask hides, and how they are filled for the network.
 
 Single pixels, blocks, patches of a grid, strokes, or a mixture of all kinds. Each returns `(N, 1, H, W)`
 booleans, True where hidden, and draws only from the generator it is given.
@@ -79,8 +79,8 @@ def _patches(
 def _blocks(
     n: int, h: int, w: int, amount: float, side: int, generator: torch.Generator, device: torch.device
 ) -> Tensor:
-    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share.
-    # A block larger than what shall be hidden would hide far too much, or, rounded to no block, nothing.
+    # k blocks thrown independently cover 1 − (1 − a)^k of the image on average, a being one block's share. A
+    # block larger than the hidden share would hide far too much or, if no block is drawn, nothing.
     size = max(1, min(side, h, w, math.isqrt(round(amount * h * w))))
     share = size * size / (h * w)
     count = max(1, round(math.log(1 - amount) / math.log(1 - share))) if share < 1 and amount else 0
@@ -122,7 +122,7 @@ LEVELS = 6  # cells of 64 pixels; what lies beyond is read from `beyond`, or ave
 
 
 def fill(images: Tensor, visible: Tensor, beyond: Tensor | None = None) -> Tensor:
-    """`images` with what is missing filled in; visible pixels are returned as they are.
+    """`images` with missing pixels filled in; visible pixels are returned unchanged.
 
     Args:
         images: `(N, C, H, W)`; what stands in missing pixels is not looked at.
@@ -181,6 +181,7 @@ def _pulled(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     odd = (0, values.shape[-1] % 2, 0, values.shape[-2] % 2)
     coarser = F.avg_pool2d(F.pad(values, odd), 2) * 4
     total = F.avg_pool2d(F.pad(weight, odd), 2) * 4
-    # A cell's say is limited to one pixel's, so that a dense neighbour does not drown a sparse one.
+    # The weight of a cell is at most that of one pixel, so that a dense neighbour does not dominate a sparse
+    # one.
     limit = total.clamp_min(1.0)
     return coarser / limit, total / limit

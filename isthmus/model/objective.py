@@ -29,8 +29,8 @@ class Term:
         measure: `trace -> (N,)`.
         warmup: share of the training over which the weight rises linearly from zero.
         per_image: the measure is in nats per image and is divided by the number of pixel-channels.
-        of_image: an image term; the bottleneck may weigh those, and its own, image by image (`Latent`).
-        validated: counts in the validation loss; a game against a critic has no value of its own there.
+        of_image: an image term; the bottleneck may weight these, and its penalty, for each image (`Latent`).
+        validated: counts in the validation loss; the terms of a critic do not.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Objective:
         return total, parts
 
     def validated(self) -> Objective:
-        """The part that has a meaning on held-out images."""
+        """The terms that count on held-out images."""
         return Objective(tuple(t for t in self.terms if t.validated))
 
 

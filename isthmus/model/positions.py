@@ -1,4 +1,4 @@
-"""Maps that tell a network where it is: `(1, P, h, w)`, the same for every image.
+"""Maps of positions for a network: `(1, P, h, w)`, the same for every image.
 
 `coordinates` are two ramps from −1 to 1 (Liu et al. 2018, CoordConv), `sinusoidal` sines and cosines of them
 at doubling frequencies (Vaswani et al. 2017, in relative coordinates so that any size works), `learned` a
@@ -23,7 +23,7 @@ class PositionMap(nn.Module):
     channels: int = 0
 
     def __init__(self, positions: axes.Positions, grid: tuple[int, int]) -> None:  # noqa: ARG002
-        """`grid`: rows and columns at the training size; where the learned map has its own resolution."""
+        """`grid`: rows and columns at the training size, which are the resolution of the learned map."""
         super().__init__()
 
     def forward(self, h: int, w: int, like: Tensor) -> Tensor:

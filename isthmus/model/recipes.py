@@ -1,7 +1,7 @@
 """The named recipes: every classic family as one point of the product space.
 
-Each is a function that returns a `Recipe`; a family is the default with the few axes changed that make it
-what it is, and the docstring says where it comes from. Recipes of articles are exactly their networks.
+Each is a function that returns a `Recipe`; a family is the default recipe with a few axes changed, and the
+docstring cites its source. Recipes of articles are exactly their networks.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def inpainting() -> Recipe:
         name="inpainting",
         code="128@8",
         backbone=_restorer(),
-        # Known pixels are put back anyway; a loss on them, too, holds the network at its start.
+        # Known pixels are copied from the input anyway; a loss on them would slow down the training.
         corruption=axes.Mask(
             shape="mixed", amount=0.95, amount_low=0.1, size=32, fill="smooth", loss="missing"
         ),
@@ -225,7 +225,7 @@ FAMILIES: dict[str, Callable[[], Recipe]] = {
 def article_000() -> Recipe:
     """Collapsed: convolutions 32-64 with pooling, code 128, no positions; for 32×32 colour images.
 
-    Borders are reflected: borders of zeros would tell a convolution where it is.
+    Borders are reflected: zeros would show a convolution where the border is.
     """
     backbone = axes.Stacked(width=(32, 64), decoder=(8, 64, 32), down="pool", up="nearest", padding="reflect")
     return Recipe(name="article-000", code="128", backbone=backbone, optimiser=_adam(batch=32, epochs=10))
@@ -320,7 +320,7 @@ def recipe(name: str) -> Recipe:
 def resolve_recipe(
     chosen: str | Recipe, code: str | None = None, settings: Iterable[str] | Mapping[str, Any] = ()
 ) -> Recipe:
-    """The recipe that a name (or a recipe), a code and settings mean together.
+    """The recipe for a name (or a recipe), a code and settings.
 
     Raises:
         UsageError: an unknown name, setting or value.

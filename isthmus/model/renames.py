@@ -95,7 +95,7 @@ class Renames:
         return _changed(document, steps)
 
     def stored(self, document: Mapping[str, Any]) -> Document:
-        """The inverse of `current`; keys that are no longer read stay away."""
+        """The inverse of `current`; keys that are no longer read are not written."""
         steps = [step for _, step in reversed(self._steps(back=True))]
         return _changed(document, steps)
 

@@ -1,4 +1,4 @@
-"""First weights from a generator of their own, never from torch's global one, which threads share."""
+"""First weights from a separate generator, not from torch's global one, which threads share."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Interception(TorchFunctionMode):
 
 
 class _Seeded(Interception):
-    """Hands `generator` to every call that draws random numbers and names none."""
+    """Passes `generator` to every call that draws random numbers without one."""
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """How one setting is declared, checked, read from text and explained.
 
-Every axis of the product space is a frozen dataclass whose fields are made by `setting`. From the declaration
-alone follow the checks, the parsing of `KEY=VALUE`, the TOML form and the help text.
+Every axis of the product space is a frozen dataclass whose fields are made by `setting`. The checks, the
+parsing of `KEY=VALUE`, the TOML form and the help text all follow from the declaration.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ class StoredNames:
 
     Attributes:
         recipe: of a recipe (in model files, training states, TOML files).
-        options, settled: of what a training was asked for and what was settled; both stand in summaries and
-            in training states.
+        options, settled: of the options of a training and of the choices made for it; both are stored in
+            summaries and in training states.
         summary: of the rest of a summary. state: of a training's counters.
         resume: of the other facts in a training state.
         tensors: of the network's tensors, as in `state_dict()`.

@@ -1,4 +1,4 @@
-"""The training summary of a model file: of the kinds that `train` writes, before anything reads it."""
+"""Check that the training summary of a model file has the types that `train` writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Check = Callable[[Any], bool]
 
 
 def check_summary(summary: Mapping[str, Any]) -> None:
-    """Parts that are missing, None or unknown are left to the reader; a loss may be NaN.
+    """Parts may be missing, None or unknown; a loss may be NaN.
 
     Raises:
         TypeError: names the first part that is of another kind.

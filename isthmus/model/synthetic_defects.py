@@ -1,4 +1,4 @@
-"""Planted defects: what the encoder sees has them, the target has not, and a mask says where they are.
+"""Planted defects: the encoder's input has them, the target has none, and a mask marks them.
 
 After Zavrtanik et al. 2021, "DRAEM", and Schlüter et al. 2022, "Natural synthetic anomalies": a defect is a
 shape with soft edges in which the image is replaced by something else. Images are `(N, C, H, W)` float32 in

@@ -15,7 +15,7 @@ from isthmus.images.bands import MAX_CHANNELS
 
 
 def on_cpu(image: Any) -> Any:
-    """A tensor where the pieces are put together, without its gradient; NumPy as it is."""
+    """A tensor on the CPU, where pieces are assembled, without its gradient; NumPy arrays unchanged."""
     return image.detach().cpu() if isinstance(image, Tensor) else image
 
 
@@ -71,7 +71,7 @@ def iter_colours(image: Any) -> Iterator[Any]:
 
 
 def copy_of(image: Any) -> Any:
-    """Room of its own for a result that is like the image where nothing is written."""
+    """A copy of the image to write the result into."""
     return image.clone() if isinstance(image, Tensor) else np.array(image, order="C")
 
 

@@ -51,8 +51,8 @@ def denoise_image(
 
     Args:
         image, sigma, model, ensemble, strength, range: as for `isthmus.denoise`.
-        jpeg: the image was decoded from JPEG, for which there is a network of its own; None: take that one
-            whatever the noise.
+        jpeg: the image was decoded from a JPEG file, for which there is a separate network; None: use this
+            network whatever the noise.
         report: called with the share that is done, in (0, 1].
 
     Returns:

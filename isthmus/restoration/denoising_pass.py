@@ -72,7 +72,9 @@ def _denoise_batch(network: Autoencoder, images: Tensor, sigmas: Tensor, ensembl
 
 
 def _denoise_image(network: Autoencoder, images: Tensor, sigmas: Tensor, ensemble: bool) -> Tensor:
-    """`sigmas (N,)` in units of 1/255; above what the network knows, the image is made paler to fit."""
+    """`sigmas (N,)` in units of 1/255; above the range of its training, the contrast of the image is reduced
+    to fit.
+    """
     height, width = images.shape[-2:]
     padded = widened(images, network.multiple) if can_be_cut(network) else images
     noise_range = network.recipe.corruption.noise_range

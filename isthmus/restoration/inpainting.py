@@ -66,7 +66,7 @@ def inpaint_image(
             if report is not None:
                 report((index + share) / len(missing))
     filled = kind.give(out)
-    # Bit for bit: a sample that is known may be scaled and back without coming to itself.
+    # Known samples are copied, because scaling them to [0, 1] and back may change the last bit.
     restored = _replace_colour(opened, missing, filled)
     return (to_pillow(restored) if picture else restored), shares
 
@@ -170,7 +170,7 @@ def _fill_piece(
 
 
 def _blank(image: Any, missing: Tensor, value_range: Range | None) -> Any:
-    """The image with black where it is missing: what stands there is not looked at."""
+    """The image with black in missing pixels, whose values are not used."""
     black, _ = check_range(value_range) or (0.0, 1.0)
     if isinstance(image, Tensor):
         tensor = image.detach().clone()

@@ -1,4 +1,4 @@
-"""Which pixels are missing: said by a picture, a colour, by transparency, or found as dead pixels.
+"""Which pixels are missing: marked by a picture, a colour or transparency, or found as dead pixels.
 
 Each gives `(H, W)` booleans, True where missing. Of a picture every value above 0 is missing, the faint rim
 of a soft stroke as well; in a JPEG file, or another whose compression leaves traces on black, every value
@@ -132,7 +132,7 @@ def check_values(mask: npt.NDArray[Any]) -> None:
 
 
 def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:
-    """A mask `(H, W)` with all pixels that lie at most so many rows and columns from one of it.
+    """A mask `(H, W)`, grown by this many rows and columns in each direction.
 
     Args:
         rows: 0 leaves it as it is.
@@ -141,7 +141,7 @@ def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:
     columns = rows if columns is None else columns
     if not rows and not columns:
         return mask
-    # Reaching further than the image is the image; a filter of that width would cost its square.
+    # Growth beyond the size of the image marks all of it; a filter of that width would take quadratic time.
     sides = (2 * min(rows, mask.shape[0]) + 1, 2 * min(columns, mask.shape[1]) + 1)
     from scipy import ndimage  # slow to import, and most masks do not grow
 
@@ -149,7 +149,7 @@ def grow(mask: Mask, rows: int, columns: int | None = None) -> Mask:
 
 
 def jpeg_spread(source: str | Path, colour: tuple[int, int, int]) -> tuple[int, int]:
-    """How many rows and columns beyond a drawn colour's pixels the file's JPEG compression carries it.
+    """By how many rows and columns the JPEG compression of a file spreads a drawn colour.
 
     Brightness keeps the resolution of the image, so that a gray stays where it was drawn. Colour is stored
     with half of it in most files (4:2:0), and spreads. (0, 0) for all else.

@@ -27,7 +27,7 @@ ORIENTATIONS = 8  # four quarter turns, of the image and of its mirror image
 def widened(images: Tensor, multiple: int) -> Tensor:
     """`(N, C, H, W)` with mirrored rows and columns at the end, up to multiples of what the network needs.
 
-    A repeated border, which the network itself would add, turns noise into stripes that look like structure.
+    The network itself would repeat the border, which turns noise into stripes that look like structure.
     """
     height, width = images.shape[-2:]
     down, right = -height % multiple, -width % multiple
@@ -52,8 +52,8 @@ def reconstruct(
 ) -> Tensor:
     """`network.reconstruct_batch` of `(N, C, H, W)`, or its mean over all orientations.
 
-    Its convolutions run in bfloat16 where the device multiplies it. What they compute is the difference from
-    the input, which is added in float32, so that this costs at most some hundredths of a decibel.
+    Its convolutions run in bfloat16 where the device has instructions for it. They compute the difference
+    from the input, which is added in float32, so this costs a few hundredths of a decibel at most.
     """
     narrow = network.recipe.backbone.predicts_residual and multiplies_bfloat16(images.device)
     precision = torch.bfloat16 if narrow else None

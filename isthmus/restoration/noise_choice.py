@@ -1,9 +1,9 @@
 """Choose how one image is denoised: its measured noise -> shipped network, noise level and colour axes.
 
-White noise is left to the networks for it, also where it was saved as JPEG. Where it is partly common
-to the channels, a change of colour axes, the inverse root of its correlation, makes it independent first.
-All other noise is left to `photo-denoise-real`, which is given no level, and JPEG files with little noise
-of their own to `photo-dejpeg`.
+White noise is removed by the networks trained on it, also from JPEG files. Where it is partly common to the
+channels, a change of colour axes, the inverse root of its correlation, makes it independent first. All other
+noise is removed by `photo-denoise-real`, which takes no noise level. JPEG files with little noise besides the
+compression go to `photo-dejpeg`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REAL = "photo-denoise-real"
 DEJPEG = "photo-dejpeg"
 MIN_FLATNESS = 0.62  # of the spectrum of white noise: σ 3 on photographs has .64 and more, texture .6 at most
 MAX_KURTOSIS = 0.7  # excess; Gaussian noise has 0, texture more
-SURE_FLATNESS, MAX_KURTOSIS_OF_FLAT = 0.8, 2.5  # noise of photons has several levels, and a flat spectrum
+SURE_FLATNESS, MAX_KURTOSIS_OF_FLAT = 0.8, 2.5  # photon noise has several levels and a flat spectrum
 MIN_SIGMA, MIN_COARSE_SIGMA = 1.0, 2.5  # of 255: with less than both an image is left as it is
 MIN_WHITE_SIGMA = 1.5  # of 255
 MIN_SMOOTH_COARSENESS = 20.0  # of smooth noise, whose level its fine part does not show; texture has less
@@ -160,7 +160,7 @@ def _why_not_white(measured: NoiseEstimate, luma: npt.NDArray[np.float64], *, jp
 def _jpeg_noise(measured: NoiseEstimate, luma: npt.NDArray[np.float64]) -> float:
     """Level of the noise that quantisation left, in units of 1/255; 0 where only texture is found.
 
-    Where the fine noise was rounded away, that of means of 2×2 samples may be left.
+    Where quantisation removed the noise of single samples, that of means of 2×2 samples may remain.
     """
     height, width = (side // 2 * 2 for side in luma.shape)
     halved = luma[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3)) / 255

@@ -1,7 +1,7 @@
-"""A network on images of any size in bounded memory: overlapping pieces, whose inner parts are kept.
+"""A network on images of any size in bounded memory: overlapping pieces, whose inner parts form the result.
 
-The receptive field of a convolutional network without positions is limited. Where the overlap is as wide, the
-pieces together are what one pass over the whole image would give.
+The receptive field of a convolutional network without positions is limited. With an overlap of that width,
+the pieces together equal one pass over the whole image.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Piece:
-    """`outer` is what the network is shown, `inner` what is kept, both (rows, columns) of the image.
+    """The network processes `outer`; `inner` becomes part of the result. Both are (rows, columns) of the
+    image.
 
-    `kept` is the inner part seen from the outer's corner.
+    `kept` is the inner part in coordinates of the outer one.
     """
 
     outer: Window
@@ -54,7 +55,7 @@ def _spans(extent: int, inner: int, margin: int) -> list[tuple[int, int, int, in
 
 
 def can_be_cut(model: Autoencoder) -> bool:
-    """Whether the network looks the same everywhere: convolutions without positions, code a grid."""
+    """Whether the network computes the same at every place: convolutions without positions, a grid code."""
     recipe = model.recipe
     return recipe.geometry.is_grid and recipe.backbone.is_local and not recipe.positions.knows_position
 

@@ -1,5 +1,5 @@
 """One loop for every model.
 
 Read in this order: `config` (what a user asks for), `plan` (what was chosen), `trainer` (the loop), `players`
-(who minimises what, and how gradients are computed), `session` (from images to a model file).
+(which loss moves which weights, and how gradients are computed), `session` (from images to a model file).
 """

@@ -1,9 +1,9 @@
-"""The time of a training: its clock, and for one of a given length how many steps fit into the rest.
+"""The time of a training: its clock, and how many steps fit into the rest of a training in minutes.
 
 The number of steps is never fixed. At each validation (and between them where a validation takes more than a
 hundredth of the time, so that only a few can be afforded) the rest of the schedule is planned again, with the
-pace of the steps since the last plan, so that progress reaches 1 when the time is used, whether the machine
-was busy at the beginning, becomes busy on the way or free again.
+pace of the steps since the last plan, so that progress reaches 1 when the time is used, however busy the
+machine is at each moment.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Budget:
     # ------------------------------------------------------------ what is charged
 
     def add_preparation(self, seconds: float) -> None:
-        """Charge reading and measuring, which may take longer than the training."""
+        """Charge reading and measuring, up to a limit, because they may take longer than the training."""
         self.used += min(max(seconds, 0.0), PREPARATION_SHARE * self.seconds)
 
     def add_step(self, seconds: float) -> None:
@@ -129,7 +129,8 @@ class Budget:
         seconds = self.validation_seconds
         if seconds is None:
             seconds = self.validation_steps * self.step_seconds / 3  # it runs forward only
-        # Where a validation takes longer than the budget it is not kept; half of it is for steps even so.
+        # Where a validation takes longer than the budget, the budget is exceeded: half of it is still for
+        # steps.
         return min(seconds, self.seconds / 2)
 
     @property
@@ -143,7 +144,9 @@ class Budget:
         return self.segment_steps > 0 and (slow or self.used > self.deadline)
 
     def wants_validation(self) -> bool:
-        """Whether the last validation is long enough ago, at a step where the rest is planned again."""
+        """Whether enough time has passed since the last validation, at a step where the rest is planned
+        again.
+        """
         return self.since_validation >= 0.5 * self.spacing
 
     def plan(self, step: int, schedule: Schedule | None) -> Schedule:
@@ -155,7 +158,7 @@ class Budget:
         done = 0.0 if schedule is None else schedule.progress(step)
         self.step_seconds = pace = max(self._pace(), 1e-9)
         grace = (1 - USED_SHARE) * self.seconds
-        # What is found out about the finished model takes about as long as a validation.
+        # The checks of the finished model take about as long as a validation.
         left = USED_SHARE * self.seconds - self.used - min(self.expected_validation, grace)
         if done < ANNEALED and left > -grace:  # the learning rate still falls in a short end
             left = max(left, grace)

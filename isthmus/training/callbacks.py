@@ -1,4 +1,4 @@
-"""Code of the user's that runs within a training: after each step, after each validation, at the end.
+"""The user's own code within a training: called after each step, after each validation and at the end.
 
 class Log(isthmus.Callback):
     def on_validation(self, event):
@@ -6,7 +6,7 @@ class Log(isthmus.Callback):
 
 isthmus.train("photos/", callbacks=[Log()])
 
-Also `Progress`, what a listener receives, and the stop after the current step at the first Ctrl-C.
+Also `Progress`, which listeners receive, and `stop_on_signal`, which ends a training after the current step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Progress:
     Attributes:
         step, steps: taken, and planned so far: a training in minutes is planned again after each validation.
         share: of the training that is done, from 0 to 1.
-        findings: those that this validation is the first to show.
+        findings: those that are new at this validation.
     """
 
     step: int
@@ -67,7 +67,7 @@ class TrainingEvent:
             `on_validation`, of the last validation in `on_end`. Empty in private trainings.
         validation: the last loss on held-out images; None before the first, or where none are held out.
         best_step, best: the validation whose weights are kept so far, and its loss; None before there is one.
-        findings: the doctor's: those that this validation is the first to show; at the end all.
+        findings: of the training doctor: those that are new at this validation; at the end all.
     """
 
     step: int
@@ -82,7 +82,9 @@ class TrainingEvent:
 
 
 class Callback:
-    """Override what is wanted. An exception ends the training; `resume=True` goes on from its last state."""
+    """Override the methods that you need. An exception ends the training; `resume=True` goes on from its last
+    state.
+    """
 
     def on_step(self, event: TrainingEvent) -> None:
         """After every step. The losses are read from the device, so it waits for the step."""
@@ -129,12 +131,12 @@ def emit(callbacks: Sequence[Callback], name: EventName, event: TrainingEvent) -
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Yields a question, "shall I stop?", that the first SIGINT, SIGTERM or SIGHUP answers with yes.
+    """Yields a function that returns True after the first SIGINT, SIGTERM or SIGHUP.
 
     SIGHUP, which ends a process when its terminal is closed, stays ignored under `nohup`.
 
     After the first signal Python's own handlers are back: a second Ctrl-C raises KeyboardInterrupt. Outside
-    the main thread, where Python allows no handlers, the answer is always no.
+    the main thread, where Python allows no handlers, it always returns False.
 
     Once a ProcessError has left the block, SIGTERM is ignored: torchrun sends it to all other processes when
     one is lost, and the one that reports the loss must live until its report is written.
@@ -154,7 +156,7 @@ def stop_on_signal() -> Iterator[Callable[[], bool]]:
 
     def put_back() -> None:
         for number, handler in former.items():
-            # None: somebody outside Python had installed it, and it cannot be put back.
+            # None: it was not installed from Python and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     for number in former:

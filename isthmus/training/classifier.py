@@ -1,5 +1,5 @@
-"""A small convolutional classifier, trained by the one loop: for features to compare images in, and for
-asking whether more training images help.
+"""A small convolutional classifier, trained by the same loop. Its features serve to compare images, and it
+measures whether more training images help.
 """
 
 from __future__ import annotations

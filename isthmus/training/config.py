@@ -23,7 +23,7 @@ PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """The request. It checks itself; numbers become Python's own, because they are written as JSON.
+    """The request. It checks itself; NumPy numbers become Python numbers, because they are written as JSON.
 
     Attributes:
         epochs, minutes, steps: length; at most one is given. None of them: the recipe's, or five minutes.
@@ -42,7 +42,8 @@ class TrainConfig:
         checkpoint_seconds: time between saved states.
         private: ε that the whole training may spend on any one image, see `isthmus.training.privacy`.
         delta: its δ, 1/(10 N) where not given; clip_norm: largest norm of one image's gradient.
-        noise_seed: makes the noise repeatable, for experiments: who knows the seed can take the noise away.
+        noise_seed: makes the noise repeatable, for experiments only: anyone who knows the seed can remove the
+            noise.
 
     Raises:
         UsageError: a value out of range, or more than one length.

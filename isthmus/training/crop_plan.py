@@ -16,7 +16,7 @@ SMALL_SIDE_PX = 64  # up to this side a whole image is one training example with
 CROP_SIDE_PX = 64
 # A batch holds about this many pixels once images are large: many small steps learn faster.
 BATCH_PIXELS = 32 * 64 * 64
-# Of fewer steps the warm-up of the learning rate takes a fifth, and what is learned in the rest is little.
+# With fewer steps, the warm-up of the learning rate takes a fifth of them, and the rest teaches little.
 SHORT_STEPS = 300
 MIN_SHORT_BATCH = 4
 

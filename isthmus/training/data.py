@@ -30,7 +30,7 @@ from isthmus.wording import format_count
 
 
 def settle_pairs(recipe: Recipe, images: ImageSet) -> Recipe:
-    """The recipe for these images: for pairs with the channels of their targets, else as it is.
+    """The recipe for these images; for pairs, with the number of channels of their targets.
 
     Raises:
         UsageError: a recipe for pairs without targets, or targets for a recipe that makes its own inputs.
@@ -91,7 +91,7 @@ def read_training_data(
 ) -> tuple[TrainingData, CropPlan]:
     """The training and validation images, and how examples are cut from them, with the completed recipe.
 
-    Of several processes each decodes into, or maps, one file of pixels per machine.
+    Several processes on one machine share one file of decoded pixels.
 
     Raises:
         DataError: unreadable, empty, without the labels that a balanced training needs, or of other channels
@@ -112,7 +112,7 @@ def read_training_data(
 
 def check_same_data(images: ImageSet, fingerprint: str | None, source: str, field: str = "data") -> None:
     """Raises:
-    UsageError: a training is resumed on other data than it began with.
+    UsageError: the images are not those that the training began with.
     """
     if images.fingerprint() != fingerprint:
         raise UsageError(
@@ -175,7 +175,7 @@ def _split(images: ImageSet, val: Any, crops: CropPlan, config: TrainConfig) -> 
 
 
 def _conform_validation(val: ImageSet, images: ImageSet, crops: CropPlan) -> ImageSet:
-    # A vector code has one size; a grid code, and the middle that is cut out of larger images, take any.
+    # A vector code needs one size; a grid code takes any, and so do crops.
     size = crops.resize if crops.is_crop or crops.recipe.geometry.is_grid else crops.size
     channels = images.channels if images.channels in (1, 3) else None
     val = conform(val, size=size, channels=channels)

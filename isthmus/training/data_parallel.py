@@ -1,9 +1,8 @@
-"""`DataParallel`: several processes share every step, and take the step that one would take.
+"""`DataParallel`: several processes share every step, with the same result as one process.
 
-Random numbers of a step do not depend on how many processes share it: every draw whose first axis is the
-images of this process is made for the images of all and cut to its part, so that an image meets the same
-noise as in one process. Drawing costs each process what one would have drawn; compared with a network that is
-little.
+The random numbers of a step do not depend on the number of processes. A draw whose first axis is the images
+is made for the whole batch and cut to this process's part, so every image gets the same noise as in one
+process. Each process draws for the whole batch, which costs little compared with the network.
 """
 
 from __future__ import annotations
@@ -111,8 +110,8 @@ class DataParallel(GradientStrategy):
 def draws_per_image(recipe: Recipe) -> bool:
     """Whether all that a recipe draws has the images as its first axis.
 
-    Otherwise (counts of photons, which hang on the pixels; masks drawn image by image; qualities that are
-    spread over a batch) each process draws its own numbers.
+    Otherwise each process draws its own numbers: for counts of photons, which depend on the pixels, masks
+    drawn image by image, and qualities spread over a batch.
     """
     return all(axis.draws_per_image for axis in (recipe.corruption, recipe.bottleneck, recipe.critic))
 

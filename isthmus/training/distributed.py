@@ -2,10 +2,10 @@
 
     torchrun --nproc-per-node 2 -m isthmus train photos/ -o photos.safetensors
 
-Every process holds the whole model and reads its part of every batch; gradients are summed over processes
-before anybody moves, so that all take the step that one process would take with the whole batch. There is
-one writer and one speaker, process 0. What was chosen by measuring is what process 0 chose. Sums of gradients
-are written out, not left to DistributedDataParallel: several players with routes of their own share one pass.
+Every process holds the whole model and reads its part of every batch; gradients are summed over the processes
+before any weight is changed, so that all take the step that one process would take with the whole batch. Only
+process 0 writes and reports, and its measurements decide for all. Gradients are summed here and not by
+DistributedDataParallel, because several players with their own gradient routes share one pass.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from isthmus.errors import IsthmusError, ProcessError, UsageError
 
 T = TypeVar("T")
 
-STEP_TIMEOUT = timedelta(minutes=30)  # a process without a message for so long in a step is lost
+STEP_TIMEOUT = timedelta(minutes=30)  # a process is lost if it sends no message for this long in a step
 _POLL_SECONDS = 0.02
 
 
@@ -42,7 +42,7 @@ class _PeerFailed(Exception):  # noqa: N818 - it never leaves this module
 
 
 class ProcessGroup:
-    """The processes of a training, seen from one of them. `SINGLE_PROCESS` is a training in one process.
+    """The processes of a training, as one of them holds them. `SINGLE_PROCESS` is a training in one process.
 
     Args:
         number: of this process, from 0.
@@ -63,7 +63,8 @@ class ProcessGroup:
 
     @contextmanager
     def lockstep(self) -> Iterator[None]:
-        """A block that all processes run; where it fails in one it fails in all, and one of them says so.
+        """A block that all processes run; if it fails in one, it fails in all, and one of them reports the
+        error.
 
         Values are exchanged within such a block only.
 
@@ -104,7 +105,9 @@ class ProcessGroup:
         )
 
     def run_first_per_machine(self, do: Callable[[], T]) -> T:
-        """`do` in the first process of every machine, then in the others: they find what it left on disk."""
+        """Run `do` in the first process of every machine, then in the others, which find its files on the
+        disk.
+        """
         if self.count == 1:
             return do()
         result = [do()] if self.local == 0 else []
@@ -131,8 +134,7 @@ class ProcessGroup:
     def _collect(self, key: str, *, stop_at_failure: bool = True) -> list[Any]:
         store = _store()
         keys = [f"{self._block}/{key}/{number}" for number in range(self.count)]
-        # Polled rather than waited for: reading a large folder takes what it takes, and Python can be
-        # interrupted meanwhile.
+        # Polled, because reading a large folder may take any time, and Python must stay interruptible.
         while not store.check(keys):
             if stop_at_failure and store.check([f"{self._block}/failed"]):
                 raise _PeerFailed
@@ -193,7 +195,7 @@ class ProcessGroup:
     # ------------------------------------------------------------ when something goes wrong
 
     def is_first_to_report(self) -> bool:
-        """True in one process only: the one that asks first, to say what happened and to save the state."""
+        """True in one process only, the first to call this: it reports the error and saves the state."""
         if self.count == 1:
             return True
         try:
@@ -270,13 +272,13 @@ def join_processes() -> Iterator[ProcessGroup]:
     try:
         yield ProcessGroup(number, count, local)
     finally:
-        with suppress(RuntimeError):  # of processes that are gone nobody can take leave
+        with suppress(RuntimeError):  # other processes may be gone already
             dist.destroy_process_group()
 
 
 @functools.cache
 def _store() -> Store:
-    """Where processes leave each other short messages; torchrun keeps it."""
+    """The store through which processes exchange short messages; torchrun runs it."""
     store, _, _ = next(iter(rendezvous("env://")))
     return PrefixStore("isthmus", store)
 

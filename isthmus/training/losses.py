@@ -1,4 +1,4 @@
-"""The losses since the last validation, read late, and what is said when one is no longer a number.
+"""The losses since the last validation, read late, and the report when one is NaN or infinite.
 
 `cause` finds the likeliest reason. `evaluate_objective` computes the objective on the held-out images.
 """
@@ -25,7 +25,7 @@ FAR = 10.0  # a learning rate this many times the usual one
 
 @dataclass(frozen=True)
 class Breakdown:
-    """What is known when a loss is no longer a number.
+    """The facts when a loss is NaN or infinite.
 
     Attributes:
         step: the first step with such a loss, counted from 0; `losses`: of that step, by player and term.
@@ -45,7 +45,8 @@ def cause(broken: Breakdown, players: Sequence[Player]) -> Finding:
     """The likeliest reason, and the setting to change."""
     totals = {player.name for player in players}
     bad = [name for name, value in broken.losses.items() if not math.isfinite(value)]
-    first = next((name for name in bad if name not in totals), bad[0])  # a term says more than the sum
+    # A single term is a clearer cause than the sum.
+    first = next((name for name in bad if name not in totals), bad[0])
     value = broken.losses[first]
     observation = f"the loss '{first}' became {value} at step {broken.step + 1}"
     if broken.broken_images:
@@ -72,7 +73,7 @@ def cause(broken: Breakdown, players: Sequence[Player]) -> Finding:
 
 
 def broken_images(*sets: ImageSet | None) -> list[str]:
-    """Names of the images with a pixel that is no number; only floats can have one."""
+    """Names of the images with a NaN or infinite pixel; only floats can have one."""
     return [name for images in sets if images is not None for name in _broken(images)]
 
 
@@ -114,7 +115,7 @@ class DivergedError(IsthmusError):
 
 
 class LossRecorder:
-    """Sums that stay tensors: reading a number would make the step wait for it.
+    """Sums of losses, kept as tensors: to read a number, a step would have to wait for the device.
 
     Attributes:
         sums: by name, since the last validation; `summed` the steps in them.
@@ -142,7 +143,7 @@ class LossRecorder:
         self.sums, self.summed = {}, 0.0
 
     def are_finite(self, losses: dict[str, float]) -> bool:
-        """Whether all are; then nobody will ask any more where one began not to be."""
+        """Whether all losses are finite; if so, the record of earlier steps is dropped."""
         if not all(map(math.isfinite, losses.values())):
             return False
         self._unread.clear()
@@ -158,7 +159,7 @@ class LossRecorder:
         precision: str,
         players: Sequence[Player],
     ) -> DivergedError:
-        """Why `losses`, found after `step`, are not finite, judged by the first step where one was not."""
+        """The error for `losses` that are not finite after `step`; the first such step gives its cause."""
         steps = [(step, {k: float(v) for k, v in parts.items()}) for step, parts in self._unread]
         bad = [i for i, (_, parts) in enumerate(steps) if not all(map(math.isfinite, parts.values()))]
         first = bad[0] if bad else len(steps)
@@ -212,7 +213,7 @@ def evaluate_objective(
     finally:
         module.train()
     if processes > 1:
-        # A process that had no pass knows no names; the objective's are the same everywhere.
+        # A process without a pass has no names of terms; they are the same in every process.
         names = [term.name for term in objective.terms]
         own = [total, count, *(sums.get(n, 0.0) for n in names)]
         message = torch.tensor(own, dtype=torch.float64)

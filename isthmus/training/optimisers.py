@@ -23,8 +23,8 @@ from isthmus.training.players import Player
 class FusedAdamW(torch.optim.AdamW):
     """`torch.optim.AdamW(fused=True)`: the same numbers and the same state."""
 
-    # The first call of these, as PyTorch has them, loads its compiler, which takes a second or two, only to
-    # be left out of what it compiles. Nothing is compiled here.
+    # The first call of PyTorch's own versions loads its compiler, which takes a second or two. Nothing is
+    # compiled here.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
@@ -76,8 +76,8 @@ def build_optimiser(player: Player) -> torch.optim.Optimizer:
     groups = [g for g in groups if g["params"]]
     rate = settings.peak_rate
     if settings.is_adaptive:
-        # Critics are built with less momentum; everyone else has Adam's usual 0.9. ε is far below PyTorch's,
-        # 10⁻⁸: clipped gradients of a mean over pixels are smaller than that in deep layers of a sound net.
+        # Critics have less momentum; all other players have Adam's usual 0.9. ε is far below PyTorch's, 10⁻⁸:
+        # clipped gradients of a mean over pixels are smaller than that in deep layers of a healthy network.
         return FusedAdamW(groups, lr=rate, betas=(settings.momentum, settings.beta2), eps=1e-12, fused=True)
     momentum = 0.0 if settings.takes_all_images else settings.momentum
     return torch.optim.SGD(groups, lr=rate, momentum=momentum)
@@ -91,7 +91,7 @@ def clip_gradients(player: Player) -> None:
         return
     length = torch.nn.utils.get_total_norm(gradients, foreach=True)
     share = player.optimiser.clip / (length + 1e-6)
-    if length.device.type != "cpu":  # to look at a number there is to wait for it
+    if length.device.type != "cpu":  # reading a number there means to wait for the device
         torch._foreach_mul_(gradients, share.clamp(max=1.0))
     elif not bool(share >= 1):  # also where it is not a number, for the loop to find
         torch._foreach_mul_(gradients, share)
@@ -101,8 +101,8 @@ class WeightAverage:
     """Keeps `average ← decay · average + (1 − decay) · weights` for every parameter of a module.
 
     Early on the decay is smaller, `(1 + t) / (10 + t)`, so that the first weights are soon forgotten. Other
-    floating tensors are averaged alike: batch normalisation's running statistics belong to the weights that
-    they were gathered under.
+    floating tensors are averaged in the same way, because batch normalisation's running statistics belong to
+    the weights that they were measured with.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:

@@ -42,8 +42,8 @@ class TrainPlan:
         size: `(H, W)` of training batches; is_crop: whether they are cut at random from larger images.
         batch, steps, validate_every: in images and steps; of a training in minutes the last two are a first
             estimate, see `isthmus.training.schedule.Schedule`; 0 steps: the time of one is not known yet.
-        warmup_steps: up to these no weights are chosen and no validation counts against patience, for
-            losses jump about there. Plans of version 0.1 have 0.
+        warmup_steps: before the end of these no weights are selected and no validation counts against
+            patience, because losses jump there. Plans of version 0.1 have 0.
         precision: `float32` or `bfloat16`.
         notes: what was chosen and why, one line each.
         privacy: noise and clipping of a private training, or None.

@@ -1,4 +1,5 @@
-"""Players: who minimises what with which parameters; `GradientStrategy`: how gradients are computed.
+"""Players, which are losses with the parameters that minimise them; `GradientStrategy`: how gradients are
+computed.
 
 A plain autoencoder is one player. An adversarial autoencoder is two, a VAE-GAN three (encoder, decoder,
 critic), each with its own gradient route: a player's loss reaches its own parameters only.
@@ -39,7 +40,9 @@ class Player:
 
 
 class Learner(Protocol):
-    """What the loop trains: a module with players, and a pass over a batch that they judge."""
+    """What the loop trains: a module with players, and a pass over a batch from which they compute their
+    losses.
+    """
 
     players: tuple[Player, ...]
 
@@ -88,7 +91,8 @@ def players_of(model: Autoencoder) -> tuple[Player, ...]:
             Player("encoder", encoder, first, recipe.optimiser),
             Player("decoder", decoder, second, recipe.optimiser),
         )
-    # Memory makes the two-player game circle, so the critic's Adam forgets faster (Radford et al. 2016).
+    # With much momentum a two-player game goes in circles, so the critic's Adam has less (Radford et al.
+    # 2016).
     optimiser = replace(recipe.optimiser, rate=recipe.critic.rate, momentum=0.5, clip=0.0)
     return (*judged, Player("critic", _parameters(model.critic), Objective(game.critic), optimiser))
 
@@ -102,7 +106,7 @@ def gradients(
 ) -> tuple[list[tuple[Tensor | None, ...]], dict[str, Tensor]]:
     """Each player's gradients for its own parameters, and the batch means of all losses and terms.
 
-    All players judge the same pass; nobody moves before everybody's gradients are known. `share` scales the
+    All players use the same pass; no weight changes before all gradients are computed. `share` scales the
     losses when a batch is taken in chunks.
     """
     by_player: list[tuple[Tensor | None, ...]] = []
@@ -159,7 +163,7 @@ def takes_chunks(learner: Learner) -> bool:
 
 
 class GradientStrategy:
-    """How the gradients of a step are computed, and with whom: what surrounds `Trainer.train_step`.
+    """How the gradients of a step are computed, and by which processes.
 
     This one works in one process: gradients of the batch's mean losses.
 

@@ -1,9 +1,9 @@
-"""What a private training promises: how much any one image may move the model, and the noise that takes.
+"""The guarantee of a private training: how much any one image may change the model, and the noise for it.
 
 (ε, δ)-differential privacy (Dwork and Roth 2014, definition 2.4) by DP-SGD (Abadi et al. 2016, algorithm 1).
-The unit is one image, added or taken away. Every image is in a step by a coin of its own with the same
-chance (Poisson sampling), which is what the accountant assumes; it is Opacus' (extra `privacy`), by Rényi
-divergences (Mironov, Talwar and Zhang 2019).
+The unit is one image, added or removed. Each image is drawn for a step independently with the same
+probability (Poisson sampling), as the accountant assumes. The accountant is that of Opacus (extra `privacy`),
+by Rényi divergences (Mironov, Talwar and Zhang 2019).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from isthmus.wording import format_count
 CLIP = 1e-3
 LARGEST_BATCH, STEPS_PER_PASS = 1024, 16
 _MOST = 1000.0
-# The orders beyond Opacus' own 63 are what a small ε is proved with.
+# A small ε is proved with orders beyond the 63 of Opacus.
 _ORDERS = [1 + x / 10 for x in range(1, 100)] + [float(x) for x in (*range(11, 64), 80, 128, 256, 512, 1024)]
 
 
@@ -38,7 +38,7 @@ class PrivacyPlan:
         clip: largest norm of one image's gradient.
         noise: standard deviation of the noise on a step's summed gradient, in units of `clip`.
         rate: chance of each image to be in a step.
-        seed: of noise and coins; None draws them from the operating system, and nobody can draw them again.
+        seed: of noise and draws; with None they come from the operating system and cannot be repeated.
     """
 
     epsilon: float
@@ -73,7 +73,7 @@ def check_extra() -> None:
 
 
 def choose_private_batch(count: int, usual: int) -> int:
-    """Images that a step holds on average, where nobody said: many, for the noise does not grow with them."""
+    """The default number of images per step, on average: many, because the noise does not grow with it."""
     return min(count, max(usual, min(LARGEST_BATCH, count // STEPS_PER_PASS)))
 
 
@@ -143,7 +143,8 @@ def describe_privacy(terms: PrivacyPlan, steps: int, *, val: bool) -> list[str]:
 
 def check_private(recipe: Recipe, *, balance: bool, processes: int) -> None:
     """Raises:
-    CapabilityError: something in this training sees images past the noise; the hint is what does not.
+    CapabilityError: a part of this training uses images without noise; the hint names an option that does
+        not.
     """
     for refusal in _refusals(recipe, balance=balance, processes=processes):
         reason, change = refusal.reason, refusal.change

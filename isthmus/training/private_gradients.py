@@ -1,8 +1,8 @@
 """`PrivateGradients`: one gradient per image, each clipped, summed, and hidden in Gaussian noise.
 
-A gradient is taken of a pass that sees one image alone, so that nothing in a network can mix two, whatever
-its layers are. Where torch can do that for many images at once (`torch.func.vmap`) it does; otherwise they
-come one by one. Clipping, noise and scaling are those of Opacus' `DPOptimizer`.
+Each gradient comes from a pass of one image alone, so that no layer can mix two images. Where possible, torch
+computes many of these at once (`torch.func.vmap`); otherwise they are computed one by one. Clipping, noise
+and scaling are those of Opacus' `DPOptimizer`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class PrivateGradients(GradientStrategy):
         batch: images per step on average.
 
     Attributes:
-        seed: of all that is random here, and of crops and turns: what an image goes through must not hang on
-            how many were drawn before it, nor be known to others. It is kept nowhere.
+        seed: of all that is random here, and of crops and turns: those of an image must neither depend on how
+            many were drawn before it nor be known to others. It is never stored.
 
     Raises:
         CapabilityError: the network stores statistics of the images that it sees.
@@ -71,7 +71,7 @@ class PrivateGradients(GradientStrategy):
         return plan.open_batches(images, seed=self.seed, drawn=self.draw)
 
     def draw(self, step: int) -> Indices:
-        """Which images this step holds: each by a coin of its own."""
+        """The images of this step, each drawn independently."""
         return np.flatnonzero(self._random(step, _COINS).random(self.count) < self.terms.rate)
 
     def backward(
@@ -166,12 +166,12 @@ class _SingleImages:
         else:
             marks = [None] * len(images) if labels is None else list(labels)
             pairs = zip(images, marks, strict=True)
-            each = [self._one(image, mark, generator, progress) for image, mark in pairs]
+            each = [self._image_gradients(image, mark, generator, progress) for image, mark in pairs]
             by_name = {f"module.{n}": torch.stack([g[n] for g, _ in each]) for n in self.parameters}
             terms = {name: torch.stack([t[name] for _, t in each]) for name in each[0][1]}
         return {name: by_name[f"module.{name}"].detach() for name in self.parameters}, terms
 
-    def _one(
+    def _image_gradients(
         self, image: Tensor, label: Tensor | None, generator: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], Losses]:
         mark = None if label is None else label[None]
@@ -198,7 +198,7 @@ class _Pass(nn.Module):
 
 
 class _AnyLayout(TorchFunctionMode):
-    """Without the copies to channels-last that speed up convolutions: vmap knows no such layout."""
+    """Within the block nothing is copied to channels-last, a layout that vmap does not support."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func is Tensor.contiguous:
@@ -207,7 +207,7 @@ class _AnyLayout(TorchFunctionMode):
 
 
 def _can_vectorise(learner: Learner, images: Tensor, labels: Tensor | None) -> bool:
-    """Whether vmap gives, for this network, what single passes give; tried on noise, not on the images."""
+    """Whether vmap gives the same as single passes for this network; tested on noise, not on the images."""
     probe = copy.deepcopy(learner)
     before = {name: b.clone() for name, b in probe.module.named_buffers()}
     noise = torch.rand((2, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)

@@ -14,7 +14,9 @@ from isthmus.threads import limited
 
 @contextlib.contextmanager
 def training_settings() -> Iterator[None]:
-    """Inside the block: threads as set (`isthmus.threads`), tiny numbers flushed, freed memory kept."""
+    """Inside the block: threads as configured (`isthmus.threads`), denormal numbers treated as zero, freed
+    memory kept.
+    """
     with limited(), flushed_denormals(), kept_memory():
         yield
 
@@ -23,8 +25,8 @@ def training_settings() -> Iterator[None]:
 def flushed_denormals() -> Iterator[None]:
     """Inside the block numbers below 2⁻¹²⁶ count as zero; afterwards the caller's arithmetic is as it was.
 
-    Most CPUs take far longer over them. Dying units and old moments of the optimiser are full of them. The
-    switch is the processor's and so holds for NumPy and Python too, which is why it is put back.
+    Most CPUs are far slower with such numbers, which fill dying units and old moments of the optimiser. The
+    setting also affects NumPy and Python, so it is restored at the end.
     """
     were_flushed = sys.float_info.min / 2 == 0.0
     torch.set_flush_denormal(True)
@@ -35,27 +37,27 @@ def flushed_denormals() -> Iterator[None]:
 
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
-_KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+_GIVE_BACK = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
+_KEEP_FREED = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
 
 
 @contextlib.contextmanager
 def kept_memory() -> Iterator[None]:
     """Inside the block freed memory is kept for the next step; after it what is free goes back.
 
-    Otherwise large blocks go back to the system after every step, and it must find and clear each page again:
-    at 28×28 with 32 channels a third of a step's time went there (glibc, mallopt(3)).
-    Does nothing under another C library, or on a GPU's memory, which has an allocator of its own.
+    Otherwise large blocks are returned to the system after every step, which must find and clear each page
+    again: this took a third of a step's time at 28×28 with 32 channels (glibc, mallopt(3)). Does nothing
+    under another C library, or on a GPU's memory, which has an allocator of its own.
     """
     library = _glibc()
     if library is None:
         yield
         return
-    _set(library, _KEPT)
+    _set(library, _KEEP_FREED)
     try:
         yield
     finally:
-        _set(library, _USUAL)
+        _set(library, _GIVE_BACK)
         library.malloc_trim(0)
 
 

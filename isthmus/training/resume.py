@@ -80,7 +80,7 @@ class TrainRecord:
 
 @dataclass(frozen=True)
 class Request:
-    """What a call with `resume` asks for: only the length may differ from what was begun."""
+    """The request of a call with `resume`: only the length may differ from the unfinished training."""
 
     config: TrainConfig = field(default_factory=TrainConfig)
     recipe: str | Recipe | None = None
@@ -119,7 +119,8 @@ def extend(trainer: Trainer, record: TrainRecord, config: TrainConfig) -> tuple[
     """Go on to another length where one is given: the schedule so far stays, the rest is planned again.
 
     Raises:
-        UsageError: the length lies behind, or is of another kind; or the training is private.
+        UsageError: the length is shorter than what was trained, or of another kind; or the training is
+            private.
     """
     if config.length is None or config.length == record.config.length:
         return trainer, record

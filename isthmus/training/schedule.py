@@ -80,7 +80,7 @@ def warmup_share(settings: axes.Optimiser, schedule: Schedule) -> float:
     """The share of a training, in [0, 1], over which the learning rate rises.
 
     Adam's first steps are as long as any; a short training still needs some of them small: 60, or a fifth of
-    its steps. Once the warm-up is over its end lies behind, so a new plan for the rest does not change it.
+    its steps. A new plan changes only the steps ahead, so a finished warm-up stays as it was.
     """
     if settings.is_adaptive and settings.warmup > 0:
         return max(settings.warmup, min(0.2, schedule.progress(WARMUP_STEPS)))

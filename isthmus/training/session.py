@@ -1,4 +1,4 @@
-"""From images to a model file: a training is begun or resumed, survives a crash, and is written.
+"""From images to a model file: start or resume a training, save its state, write the model.
 
 start_training or resume_training -> Trainer.fit -> model with its summary -> file
 """
@@ -66,7 +66,7 @@ def train_model(
         began: the reading of `clock` at which a length in minutes begins; by default that of the call.
 
     Returns:
-        The model with the weights of the lowest validation loss (the last ones where a critic plays along);
+        The model with the weights of the lowest validation loss (the last ones where there is a critic);
         after an interrupt without `out` the best so far, and `summary["complete"]` is False.
 
     Raises:
@@ -79,7 +79,7 @@ def train_model(
     with contextlib.ExitStack() as lock, join_processes() as group:
         with group.lockstep():
             chosen = None
-            if not resume:  # a misspelt setting is better said before anything else
+            if not resume:  # report a misspelt setting before anything else
                 first = recipe_of_start(start_from) if recipe is None else recipe
                 chosen = resolve_recipe(first, code, settings)
             if out is not None and group.is_first:
@@ -123,7 +123,7 @@ def _claim_output(
     # The state is next to the model, and the model is written twice: a device or pipe will not do.
     check_output(out, force=force or resume, stream=False)
     if not force and not resume and path_exists(checkpoints.resume_path(out)):
-        with exclusive(out):  # one that still runs is said to run, not to be unfinished
+        with exclusive(out):  # a running training has an error of its own
             pass
         raise OutputError(
             "there is an unfinished training of {out}: resume it, or start again with force",
@@ -151,13 +151,13 @@ def _fit(
 
     with stop_on_signal() as should_stop, _report_lost_once(trainer, record, out, group):
         if is_new:
-            # A path that cannot be written is better known now than after the training.
+            # Find out now, not after the training, whether the path can be written.
             with group.lockstep():
                 save()
         try:
             return trainer.fit(should_stop=should_stop, save=save)
         except DivergedError:
-            _remove(state_file)  # to go on from there would only lead there again
+            _remove(state_file)  # a resumed training would diverge again
             raise
 
 
@@ -185,7 +185,7 @@ def _finish(
     """The trained model with its summary, what is fitted to it, and its file."""
     trainer.finish()
     assert isinstance(trainer.learner, AutoencoderLearner)
-    # As a loaded model: kernels may differ in the last digit by whether weights want gradients.
+    # As in a loaded model: kernels may differ in the last digit if weights require gradients.
     model = trainer.learner.model.to("cpu").requires_grad_(False)
     model.precision = torch.float32
     model.summary = summarise(trainer, record, complete=complete)
@@ -229,7 +229,7 @@ def _remove(state_file: Path | None) -> None:
 def _report_lost_once(
     trainer: Trainer, record: TrainRecord, out: str | os.PathLike[str] | None, group: ProcessGroup
 ) -> Iterator[None]:
-    """Of several processes that end because one did, one saves the state and says so."""
+    """When several processes end because one was lost, one of them saves the state and reports it."""
     try:
         yield
     except LostError:
@@ -255,7 +255,7 @@ def _report_lost_once(
         raise
     except BaseException:
         if group.count > 1:
-            group.is_first_to_report()  # this process reports its own error: the others, who miss it, do not
+            group.is_first_to_report()  # this process reports its own error; the others stay silent
         raise
 
 
@@ -279,7 +279,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
         "torch": torch.__version__,
         "data": {
             "source": data.train.source,
-            # A hash of private images would prove a guess of them right.
+            # With a hash of private images, a guess of them could be verified.
             "fingerprint": None if is_private else record.fingerprint,
             "images": len(data.train),
             "held_out": 0 if data.held_out is None else len(data.held_out),
@@ -310,7 +310,7 @@ def summarise(trainer: Trainer, record: TrainRecord, *, complete: bool = True) -
 
 
 def _describe_inventory(data: TrainingData, *, is_private: bool) -> dict[str, Any] | None:
-    """What lets the training images be found again by a listing; None where not all are known here."""
+    """The inventory by which a listing can identify the training images; None where it is not known."""
     images, held_out = data.train, data.held_out
     source = Path(images.source)
     is_listed = source.is_dir() or source.suffix.lower() == ".tar"

@@ -74,7 +74,7 @@ def read_state(facts: Mapping[str, Any], steps: int) -> TrainState:
 
 
 def read_steps_summed(value: object) -> float:
-    """For how many steps the saved sums of losses stand.
+    """The number of steps in the saved sums of losses.
 
     Raises:
         ValueError: it is no such number.

@@ -1,4 +1,4 @@
-"""`Trainer`: the one loop. Batches in, players move, averages follow, validations decide what is kept.
+"""`Trainer`: the one training loop: steps of all players, the average of the weights, validations.
 
     trainer = Trainer(AutoencoderLearner(model), TrainingData(images, held_out), plan)
     while not trainer.is_finished:
@@ -7,11 +7,11 @@
             trainer.validate()
     trainer.finish()
 
-That is `fit`, without the reports, checkpoints and signals around it. Everything random in step t comes
-from generators seeded by (seed, t), and the order of images from the batch stream's own (seed, epoch). So the
+That is `fit`, without the reports, checkpoints and signals around it. Everything random in step t comes from
+generators seeded by (seed, t), and the order of images from the batch stream's own (seed, epoch). So the
 state is only weights, moments, averages and counters, and a training that is stopped after any step and
-resumed takes exactly the steps it would have taken. How the gradients of a step are computed, and in how many
-processes, is the strategy's (`players.py`, `data_parallel.py`, `private_gradients.py`).
+resumed takes exactly the steps it would have taken. The strategy computes the gradients of a step, in one
+process or several (`players.py`, `data_parallel.py`, `private_gradients.py`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from isthmus.training.state import (
 if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
-MIN_LOSS_RISE = 0.002  # a validation loss this share above the best counts against patience: less is noise
+MIN_LOSS_RISE = 0.002  # share above the best from which a validation loss counts against patience
 
 
 class Trainer:
@@ -108,7 +108,8 @@ class Trainer:
         self.optimisers = [build_optimiser(player) for player in self.players]
         self.average = WeightAverage(learner.module, self.players[0].optimiser.ema)
         self.best: dict[str, Tensor] = {}
-        # The last weights are the result where nothing is held out, or where a game has no lowest loss.
+        # The last weights are the result where nothing is held out, and with a critic, whose game has no
+        # lowest loss.
         self.keeps_last = data.held_out is None or len(self.players) > 1
         self.schedule = Schedule.linear(plan.steps)
         self.budget: Budget | None = None
@@ -133,7 +134,7 @@ class Trainer:
         should_stop: Callable[[], bool] = lambda: False,
         save: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Train to the end, or until `should_stop` says so after a step. True when the end was reached.
+        """Train to the end, or until `should_stop` returns True after a step. True when the end was reached.
 
         Args:
             save: writes a checkpoint; called every `plan.checkpoint_seconds` and when stopped.
@@ -304,7 +305,7 @@ class Trainer:
             is_over = 0 < self.plan.patience <= state.stale and not self.keeps_last
             state.ended_early = is_over and state.step < self.schedule.steps
         else:
-            state.stale = 0  # on a plateau the falling rate still has something to give
+            state.stale = 0  # the falling rate can still improve a model on a plateau
 
     def _average_weights(self) -> dict[str, Tensor]:
         with self.average.swapped_in():
@@ -382,7 +383,7 @@ class Trainer:
             )
 
     def _new_findings(self) -> tuple[Finding, ...]:
-        """What the doctor finds at this validation for the first time."""
+        """The doctor's findings that are new at this validation."""
         results = self.examine(self.state.history, self.schedule)
         new = tuple(finding for finding in results if finding.name not in self._reported)
         self._reported |= {finding.name for finding in new}

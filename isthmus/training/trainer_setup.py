@@ -4,7 +4,7 @@ config, recipe -> read_training_data -> make_plan -> build_for_images -> Trainer
 
 How long a step of a training takes on this machine: for lengths in minutes, and for `plan_training`.
 
-Steps are taken with a copy of the model, so that what is trained depends on the seed alone.
+Steps are timed with a copy of the model, so that the trained weights depend on the seed alone.
 """
 
 from __future__ import annotations

@@ -80,16 +80,16 @@ def test_all_frames_are_restored_with_their_times(suffix: str) -> None:
     times = [100, 200, 300, 150]
     frames[0].save(f"a.{suffix}", save_all=True, append_images=frames[1:], duration=times, loop=3, **more)
     restore(f"a.{suffix}", f"b.{suffix}")
-    found = []
+    durations = []
     with Image.open(f"b.{suffix}") as image:
         for index, frame in enumerate(frames):
             image.seek(index)
             image.load()
-            found.append(image.info["duration"])
+            durations.append(image.info["duration"])
             if suffix != "gif":
                 assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(frame))
         assert image.info["loop"] == 3
-    assert found == times
+    assert durations == times
 
 
 def test_pages_are_never_lost_without_a_word() -> None:
@@ -126,7 +126,7 @@ def test_results_in_the_folder_are_not_restored_again() -> None:
         restore("in", "elsewhere", in_place=True)
     Image.fromarray(STACK[1]).save("in/b.bmp")
     done = restore("in", "in", in_place=True)
-    assert [one.output for one in done.files] == ["in/a.png", "in/b.bmp", "in/clean/a.png"]
+    assert [file.output for file in done.files] == ["in/a.png", "in/b.bmp", "in/clean/a.png"]
     assert np.array_equal(isthmus.read("in/b.bmp").image(0)[..., 0], STACK[1])
 
 
@@ -148,7 +148,7 @@ def test_an_image_goes_through_the_standard_streams() -> None:
 def test_an_array_goes_to_standard_output_as_png(capfdbinary: Any, as_list: bool) -> None:
     levels = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     made = isthmus.denoise_files([levels] if as_list else levels, out="-", sigma=0)
-    assert [one.output for one in made.files] == ["-"]
+    assert [file.output for file in made.files] == ["-"]
     with Image.open(io.BytesIO(capfdbinary.readouterr().out)) as image:
         assert np.array_equal(np.asarray(image), levels[..., 0])
 
@@ -192,8 +192,10 @@ def test_in_place_each_kind_stays_under_its_name_or_is_refused_by_name(*, upper:
     refused = {suffix: Path(names[suffix]).read_bytes() for suffix in REFUSED_IN_PLACE}
     done = restore("in", "in", in_place=True)
     assert sorted(map(str, Path("in").iterdir())) == sorted(names.values())
-    assert {one.name for one in done.skipped} == {Path(names[suffix]).name for suffix in REFUSED_IN_PLACE}
-    assert all("the file name must end with one of" in one.reason for one in done.skipped)
+    assert {skipped.name for skipped in done.skipped} == {
+        Path(names[suffix]).name for suffix in REFUSED_IN_PLACE
+    }
+    assert all("the file name must end with one of" in skipped.reason for skipped in done.skipped)
     for suffix, content in refused.items():
         assert Path(names[suffix]).read_bytes() == content
     for suffix, kind in KINDS_IN_PLACE.items():
@@ -227,12 +229,12 @@ def test_a_gif_keeps_what_fits_into_its_palette_and_names_what_does_not(count: i
         frames.append(Image.fromarray(np.dstack([colours, opacity]) if alpha else colours))
     frames[0].save("a.png", save_all=True, append_images=frames[1:], duration=50)
     assert restore("a.png", "a.gif").files[0].lost == ""
-    right, found = frames_of("a.png"), frames_of("a.gif")
-    assert np.array_equal(found[..., 3], right[..., 3])
-    seen = right[..., 3] > 0
-    assert np.array_equal(found[seen], right[seen])
+    right, gif_frames = frames_of("a.png"), frames_of("a.gif")
+    assert np.array_equal(gif_frames[..., 3], right[..., 3])
+    is_visible = right[..., 3] > 0
+    assert np.array_equal(gif_frames[is_visible], right[is_visible])
     assert restore("a.gif", "a.gif", force=True).files[0].lost == ""
-    assert np.array_equal(frames_of("a.gif")[seen], right[seen])
+    assert np.array_equal(frames_of("a.gif")[is_visible], right[is_visible])
     more = RANDOM.integers(0, 256, (20, 24, 3)).astype(np.uint8)
     soft = np.full((20, 24, 1), 200, np.uint8)
     Image.fromarray(np.dstack([more, soft]) if alpha else more).save("b.png")
@@ -269,6 +271,6 @@ def test_in_place_leaves_what_links_lead_to_outside() -> None:
     Path("in/originals").symlink_to(Path("elsewhere").resolve())
     Path("in/b.png").symlink_to(Path("elsewhere/a.png").resolve())
     done = restore("in", "in", in_place=True)
-    assert [one.output for one in done.files] == ["in/a.png"]
+    assert [file.output for file in done.files] == ["in/a.png"]
     assert any(note.startswith("2 files outside of") for note in done.notes)
     assert Path("elsewhere/a.png").read_bytes() == before

@@ -149,8 +149,10 @@ def test_a_denoiser_is_a_start(condition: bool) -> None:
     assert (pairs.recipe.name, pairs.recipe.backbone) == ("transform-pairs", recipe.backbone)
     images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        told = torch.cat([images, torch.full_like(images[:, :1], 3 / 255)], 1) if condition else images
-        features = start.encoder(told)
+        with_condition = (
+            torch.cat([images, torch.full_like(images[:, :1], 3 / 255)], 1) if condition else images
+        )
+        features = start.encoder(with_condition)
         denoised = start.decoder(features.h, (16, 16), features.skips)
         made = pairs(images)  # the best linear map of these pairs copies
     assert (denoised - images).abs().mean() > 0.01

@@ -116,10 +116,10 @@ def served(model: Path) -> Iterator[str]:
 
     class Hub(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            known = self.path == "/somebody/photos/resolve/main/model.safetensors"
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Length", str(len(data) if known else 0))
-            if known:
+            is_shared_path = self.path == "/somebody/photos/resolve/main/model.safetensors"
+            self.send_response(200 if is_shared_path else 404)
+            self.send_header("Content-Length", str(len(data) if is_shared_path else 0))
+            if is_shared_path:
                 self.send_header("ETag", '"abc"')
                 self.send_header("X-Repo-Commit", commit)
             else:

@@ -49,11 +49,11 @@ def test_anomalies_name_other_kinds_and_each_reason_once(caplog: pytest.LogCaptu
     Path("photos/b.jxl").write_bytes(JXL)
     Path("photos/broken.png").write_bytes(b"no image")
     Path("photos/c.png").write_bytes(JXL)
-    found = isthmus.anomalies(MODEL, "photos", normal="photos/left", score="reconstruction")
-    reasons = {one.name: one.reason for one in found.skipped}
+    result = isthmus.anomalies(MODEL, "photos", normal="photos/left", score="reconstruction")
+    reasons = {skipped.name: skipped.reason for skipped in result.skipped}
     assert reasons["broken.png"].startswith("not an image of a kind read here")
     assert reasons["c.png"].startswith("JPEG XL files are not read")
-    assert sum(note.startswith("not read: 1 JPEG XL file (b.jxl)") for note in found.notes) == 1
+    assert sum(note.startswith("not read: 1 JPEG XL file (b.jxl)") for note in result.notes) == 1
 
 
 @pytest.mark.parametrize(

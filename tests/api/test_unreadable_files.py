@@ -66,7 +66,7 @@ def test_every_use_names_a_file_that_may_not_be_read(use: str) -> None:
         isthmus.compress_files("clean", out=folder)
     Path(name).write_bytes(Path("photos/left/1.png").read_bytes())
     result = USES[use](folder)
-    (skipped,) = [one for one in result.skipped if "locked." in one.name]
+    (skipped,) = [entry for entry in result.skipped if "locked." in entry.name]
     assert "ermission" in skipped.reason
     assert name not in skipped.reason  # it is called once
     with pytest.raises((DataError, OutputError), match=r"locked\..*ermission"):
@@ -100,8 +100,8 @@ BATCHES = {
 @pytest.mark.parametrize("use", BATCHES)
 def test_a_killed_batch_is_finished_when_it_is_repeated(use: str) -> None:
     words = BATCHES[use]
-    whole = [word if word != "out" else "whole" for word in words]
-    subprocess.run([sys.executable, "-m", "isthmus", *whole, "--workers", "1"], check=True)
+    new_words = [word if word != "out" else "whole" for word in words]
+    subprocess.run([sys.executable, "-m", "isthmus", *new_words, "--workers", "1"], check=True)
     right = {path.name: path.read_bytes() for path in Path("whole").iterdir()}
     assert len(right) == 4
     command = [sys.executable, "-c", KILLED_IN_THE_MIDDLE, "3", *words, "--workers", "1"]

@@ -113,9 +113,9 @@ def test_one_file_is_not_overwritten_without_force_and_compare_shows_both(
     assert main(["denoise", "a.png", "-o", "b.png", *DENOISE, "--force"]) == 0
 
 
-def inpainted(found: np.ndarray, given: np.ndarray, mask: np.ndarray) -> None:
-    assert np.array_equal(found[~mask], given[~mask])
-    assert (found[mask] != given[mask]).any()
+def inpainted(filled: np.ndarray, given: np.ndarray, mask: np.ndarray) -> None:
+    assert np.array_equal(filled[~mask], given[~mask])
+    assert (filled[mask] != given[mask]).any()
 
 
 def test_four_ways_to_say_what_is_missing(here: Path, document: Document) -> None:

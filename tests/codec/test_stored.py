@@ -13,8 +13,8 @@ from isthmus.codec.stored import ATTACHMENT, from_attachment, pack_band, to_atta
 from isthmus.codec.tables import Band, Tables
 
 
-def same(one: Band, other: Band) -> bool:
-    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in fields(Band))
+def same(first: Band, other: Band) -> bool:
+    pairs = ((getattr(first, field.name), getattr(other, field.name)) for field in fields(Band))
     return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs)
 
 

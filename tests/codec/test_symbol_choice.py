@@ -47,8 +47,10 @@ def test_chosen_symbols_decode_as_they_were_chosen(codec: Codec, spread: float) 
     moved = 0
     for costs in (free_errors(codec), error_costs(codec.model, 40.0)):
         made = encode_latents(SymbolChoice(tiles, costs), band)
-        found = decode_tiles([(data, size) for (_, data), size in zip(made, sizes, strict=True)], band)
-        for latents, (chosen, _), decoded in zip(tiles, made, found, strict=True):
+        decoded_symbols = decode_tiles(
+            [(data, size) for (_, data), size in zip(made, sizes, strict=True)], band
+        )
+        for latents, (chosen, _), decoded in zip(tiles, made, decoded_symbols, strict=True):
             assert isinstance(decoded, np.ndarray)
             assert np.array_equal(decoded, chosen)
             assert np.abs(chosen - np.rint(latents)).max() <= 1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import isthmus
 
 Arrays = dict[str, npt.NDArray[Any]]
-KEPT = 256
+MAX_STORED_VALUES = 256
 
 
 def symbols_of(path: Path, model: isthmus.Autoencoder | None) -> list[npt.NDArray[np.int32]]:
@@ -51,7 +51,7 @@ def next_step(state: Path, data: str) -> Arrays:
 
 def sample(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A large array as evenly spaced numbers of it, a small one as it is."""
-    return array if array.size <= KEPT else array.reshape(-1)[:: array.size // KEPT]
+    return array if array.size <= MAX_STORED_VALUES else array.reshape(-1)[:: array.size // MAX_STORED_VALUES]
 
 
 def mark_of(model: isthmus.Autoencoder, *, decoder: bool = True) -> str:

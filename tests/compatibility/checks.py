@@ -35,17 +35,17 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         return dict(result)
 
 
-def check_numbers(found: Any, expected: npt.NDArray[Any], tolerance: float = RELATIVE) -> None:
+def check_numbers(values: Any, expected: npt.NDArray[Any], tolerance: float = RELATIVE) -> None:
     """Assert the same shape, and differences of at most `tolerance` of the largest expected number."""
-    array = np.asarray(found)
+    array = np.asarray(values)
     assert array.shape == expected.shape
     largest = float(np.abs(expected).max())
     assert float(np.abs(array - expected).max()) <= tolerance * largest
 
 
-def check_pixels(found: Any, expected: npt.NDArray[Any]) -> None:
+def check_pixels(pixels: Any, expected: npt.NDArray[Any]) -> None:
     """Assert the same shape and levels that differ by at most one."""
-    array = np.asarray(found)
+    array = np.asarray(pixels)
     assert array.shape == expected.shape
     assert array.dtype == expected.dtype == np.uint8
     assert int(np.abs(array.astype(int) - expected).max()) <= LEVELS

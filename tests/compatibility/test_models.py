@@ -21,12 +21,12 @@ NARROW = ["uses-bits-8", "uses-bits-16"]
 
 
 def test_every_recipe_has_a_model_a_state_and_a_toml_file() -> None:
-    known = {recipe["name"] for recipe in run("recipes")["recipes"]} - NEWER_RECIPES
+    recipe_names = {recipe["name"] for recipe in run("recipes")["recipes"]} - NEWER_RECIPES
     files = {"models": set(MODELS), "states": set(packed("states")), "expected": set(TRIED)}
     files["recipes"] = {path.stem for path in (FILES / "recipes").glob("*.toml")}
     for folder, names in files.items():
-        assert known <= names, f"0.1/{folder} lacks {sorted(known - names)}"
-    for name in known:
+        assert recipe_names <= names, f"0.1/{folder} lacks {sorted(recipe_names - names)}"
+    for name in recipe_names:
         _, metadata = read_header(Path(f"models/{name}.safetensors"))
         assert f'"name": "{name}"' in metadata["isthmus"]
 

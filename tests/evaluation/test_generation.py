@@ -40,18 +40,18 @@ def squares(count: int, seed: int) -> ImageSet:
 
 
 def test_real_images_score_best_and_copies_are_found() -> None:
-    known, unseen = squares(400, 0), squares(120, 1)
+    train_images, unseen = squares(400, 0), squares(120, 1)
     model = train_model(
-        known,
+        train_images,
         TrainConfig(steps=200, precision="float32"),
         recipe="dense",
         code="4",
         settings=["backbone.width=32"],
     )
-    fit_prior(model, known, kind="mixture", components=4)
-    copies, others = known.stack(range(120)), squares(120, 2).stack(range(120))
+    fit_prior(model, train_images, kind="mixture", components=4)
+    copies, others = train_images.stack(range(120)), squares(120, 2).stack(range(120))
     more = {"copies": copies, "others": others, "smooth": smoothed(others)}
-    result = evaluate_generation(model, unseen, train=known, others=more)
+    result = evaluate_generation(model, unseen, train=train_images, others=more)
     rows = {row.name: row for row in result.rows}
     assert [*rows] == [FLOOR, BAR, MIXTURE, "reconstructions", "samples, mixture prior", *more]
     assert (rows[FLOOR].relative, rows[BAR].relative) == (0, 1)
@@ -69,7 +69,7 @@ def test_real_images_score_best_and_copies_are_found() -> None:
     add_generation(report, result)
     assert GENERATION in report.html()
     with pytest.raises(DataError, match="at least 8"):
-        evaluate_generation(model, unseen.subset(range(4)), train=known)
+        evaluate_generation(model, unseen.subset(range(4)), train=train_images)
 
 
 def smoothed(pixels: np.ndarray) -> np.ndarray:
@@ -79,14 +79,14 @@ def smoothed(pixels: np.ndarray) -> np.ndarray:
 
 
 def test_features_are_trained_once_and_kept_in_a_file(tmp_path: Path) -> None:
-    known, unseen = squares(200, 0), squares(60, 1)
+    train_images, unseen = squares(200, 0), squares(60, 1)
     path = tmp_path / "features.safetensors"
-    first = find_features(path, "squares", known, unseen)
-    again = find_features(path, "squares", known.subset(range(10)), unseen)
+    first = find_features(path, "squares", train_images, unseen)
+    again = find_features(path, "squares", train_images.subset(range(10)), unseen)
     assert first.facts == again.facts
     assert first.facts["kind"] == "classifier"
     torch.testing.assert_close(first(unseen), again(unseen))
-    unlabelled = ImageSet(known.pixels, known.names, source="squares")
+    unlabelled = ImageSet(train_images.pixels, train_images.names, source="squares")
     twice = [find_features(None, "squares", unlabelled, unseen).facts for _ in range(2)]
     assert twice[0] == twice[1]
     assert twice[0]["kind"] == "self-supervised"
@@ -103,8 +103,8 @@ def test_one_gaussian_has_the_moments_of_the_pixels() -> None:
 
 
 def test_a_classifier_learns_and_keeps_its_features_in_a_file(tmp_path: Path) -> None:
-    known, unseen = squares(300, 0), squares(100, 1)
-    network = train_classifier(known, steps=60, batch=32, shift=1)
+    train_images, unseen = squares(300, 0), squares(100, 1)
+    network = train_classifier(train_images, steps=60, batch=32, shift=1)
     assert accuracy(network, unseen) > 0.9
     digest = write_features(tmp_path / "f.safetensors", network, {"test_accuracy": 0.9, "data": "squares"})
     features = read_features(tmp_path / "f.safetensors")

@@ -33,35 +33,37 @@ def as_set(pixels: np.ndarray) -> ImageSet:
 
 @pytest.mark.parametrize("kind", ["exact", "jpeg", "mirrored", "brighter", "dim16"])
 def test_near_copies_are_found_and_other_pieces_are_not(kind: str) -> None:
-    known, test = crops(30, 0), crops(30, 1)
+    reference_images, test = crops(30, 0), crops(30, 1)
     changed = {
-        "exact": known[:3],
-        "jpeg": np.stack([jpeg(image, 75) for image in known[:3]]),
-        "mirrored": known[:3, :, ::-1],
-        "brighter": (known[:3].astype(float) * 0.9 + 10).astype(np.uint8),
-        "dim16": known[:3],
+        "exact": reference_images[:3],
+        "jpeg": np.stack([jpeg(image, 75) for image in reference_images[:3]]),
+        "mirrored": reference_images[:3, :, ::-1],
+        "brighter": (reference_images[:3].astype(float) * 0.9 + 10).astype(np.uint8),
+        "dim16": reference_images[:3],
     }[kind]
     both = np.concatenate([test, changed])
-    given, other = as_set(both), as_set(known)
+    given, other = as_set(both), as_set(reference_images)
     if kind == "dim16":
-        given, other = as_set(both.astype(np.uint16) * 4), as_set(known.astype(np.uint16) * 4)
+        given, other = as_set(both.astype(np.uint16) * 4), as_set(reference_images.astype(np.uint16) * 4)
     assert set(find_near_copies(given, other)) >= {30, 31, 32}
-    assert len(find_near_copies(as_set(test), as_set(known))) <= 1
+    assert len(find_near_copies(as_set(test), as_set(reference_images))) <= 1
 
 
 def test_evaluate_and_classify_warn(caplog: pytest.LogCaptureFixture) -> None:
-    known, labels = crops(30, 0), np.arange(30) % 2
-    model = isthmus.train(known, recipe="dense", code="2", steps=2, size=16)
-    test = np.stack([jpeg(image, 80) for image in known[:4]])
-    result = isthmus.evaluate(model, test, reference=known)
+    reference_images, labels = crops(30, 0), np.arange(30) % 2
+    model = isthmus.train(reference_images, recipe="dense", code="2", steps=2, size=16)
+    test = np.stack([jpeg(image, 80) for image in reference_images[:4]])
+    result = isthmus.evaluate(model, test, reference=reference_images)
     assert "evaluation.near-copies" in [note["id"] for note in result.note_details]
     assert "4 images of the 4 compared" in caplog.text
     caplog.clear()
-    mixed = isthmus.evaluate(model, np.concatenate([test, known[5:6]]), reference=known)  # and an exact copy
+    mixed = isthmus.evaluate(
+        model, np.concatenate([test, reference_images[5:6]]), reference=reference_images
+    )  # and an exact copy
     ids = {note["id"] for note in mixed.note_details}
     assert {"evaluation.near-copies", "evaluation.training-images"} <= ids
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert any("1 of the 5 images" in text for text in warnings)
-    learned, measured = isthmus.read(known, labels=labels), isthmus.read(test, labels=labels[:4])
+    learned, measured = isthmus.read(reference_images, labels=labels), isthmus.read(test, labels=labels[:4])
     scored = isthmus.classify(model, learned, measured, few_labels=0, baselines=False)
     assert "evaluation.near-copies" in [note["id"] for note in scored.note_details]

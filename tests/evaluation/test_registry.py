@@ -18,28 +18,28 @@ from .models import discs, trained
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def hits(seen: OutputBatch) -> Tensor:
+def hits(batch: OutputBatch) -> Tensor:
     """Share of pixels that are right to within a tenth."""
-    return ((seen.output - seen.target).abs() < 0.1).float().flatten(1).mean(1)
+    return ((batch.output - batch.target).abs() < 0.1).float().flatten(1).mean(1)
 
 
-def code_norm(seen: OutputBatch) -> Tensor:
-    assert seen.code is not None
-    return seen.code.flatten(1).square().sum(1).sqrt()
+def code_norm(batch: OutputBatch) -> Tensor:
+    assert batch.code is not None
+    return batch.code.flatten(1).square().sum(1).sqrt()
 
 
 @pytest.fixture
 def own() -> Iterator[None]:
-    known = dict(METRICS)
+    metrics_before = dict(METRICS)
     register_metric(
         Metric(name="hits", label="pixels hit", better="higher", compute=hits, in_short=True, objective="aim")
     )
     register_metric(
-        Metric(name="norm", label="‖z‖", compute=code_norm, applies=lambda seen: seen.code is not None)
+        Metric(name="norm", label="‖z‖", compute=code_norm, applies=lambda batch: batch.code is not None)
     )
     yield
     METRICS.clear()
-    METRICS.update(known)
+    METRICS.update(metrics_before)
 
 
 @pytest.mark.usefixtures("own")

@@ -151,10 +151,10 @@ def test_written_whole_and_not_over_another_file_unless_told(tmp_path: Path) -> 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([None, 1, 3]), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_small_images_are_enlarged_exactly(h: int, w: int, channels: int | None, whole: bool) -> None:
+def test_small_images_are_enlarged_exactly(h: int, w: int, channels: int | None, is_integer: bool) -> None:
     shape = (2, h, w) if channels is None else (2, h, w, channels)
     images = np.random.default_rng(h * w).integers(0, 256, shape, dtype=np.uint8)
-    sheet = np.asarray(opened(image_sheets.draw_image_rows([("t", images if whole else images / 255)])))
+    sheet = np.asarray(opened(image_sheets.draw_image_rows([("t", images if is_integer else images / 255)])))
     factor = math.ceil(image_sheets.MIN_CELL_PX / max(h, w))
     shown = sheet[-1 - h * factor : -1, 1 : 1 + w * factor, :3]
     expected = np.broadcast_to(images[0].reshape(h, w, -1), (h, w, 3))

@@ -40,12 +40,12 @@ def dense(data: tuple[str, str]) -> Autoencoder:
 
 
 @pytest.fixture(scope="module")
-def found(dense: Autoencoder, data: tuple[str, str]) -> Evaluation:
+def evaluation(dense: Autoencoder, data: tuple[str, str]) -> Evaluation:
     return evaluate(dense, data[1])
 
 
 def test_metrics_are_those_of_an_independent_implementation(
-    dense: Autoencoder, data: tuple[str, str], found: Evaluation
+    dense: Autoencoder, data: tuple[str, str], evaluation: Evaluation
 ) -> None:
     images = np.asarray(read(data[1]).pixels).astype(np.float64) / 255
     reconstruction = dense.reconstruct(images.astype(np.float32)).astype(np.float64)
@@ -62,38 +62,42 @@ def test_metrics_are_those_of_an_independent_implementation(
         )[1][5:-5, 5:-5].mean()
         for a, b in zip(images, reconstruction, strict=True)
     ]
-    assert found.metrics["psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
-    assert found.metrics["ssim"] == pytest.approx(np.mean(ssim), abs=1e-4)
-    assert found.metrics["mse"] == pytest.approx(np.mean((images - reconstruction) ** 2), rel=1e-4)
-    assert found.scores["psnr"] == pytest.approx(psnr, abs=1e-3)
+    assert evaluation.metrics["psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
+    assert evaluation.metrics["ssim"] == pytest.approx(np.mean(ssim), abs=1e-4)
+    assert evaluation.metrics["mse"] == pytest.approx(np.mean((images - reconstruction) ** 2), rel=1e-4)
+    assert evaluation.scores["psnr"] == pytest.approx(psnr, abs=1e-3)
 
 
-def test_baselines_are_found_where_the_model_was_trained(found: Evaluation) -> None:
-    assert set(found.baselines) == {"pca", "mean_image"}
-    assert set(found.baselines["pca"]) == {"mse", "mae", "psnr", "ssim", "bce", "bce_excess"}
-    assert found.baselines["pca"]["mse"] < found.baselines["mean_image"]["mse"]
-    assert found.gap is not None
-    assert found.gap.images == 72
-    assert found.gap.difference["mse"] == pytest.approx(found.metrics["mse"] - found.gap.train["mse"])
-    assert found.clean is None
-    assert found.notes == ()
+def test_baselines_are_found_where_the_model_was_trained(evaluation: Evaluation) -> None:
+    assert set(evaluation.baselines) == {"pca", "mean_image"}
+    assert set(evaluation.baselines["pca"]) == {"mse", "mae", "psnr", "ssim", "bce", "bce_excess"}
+    assert evaluation.baselines["pca"]["mse"] < evaluation.baselines["mean_image"]["mse"]
+    assert evaluation.gap is not None
+    assert evaluation.gap.images == 72
+    assert evaluation.gap.difference["mse"] == pytest.approx(
+        evaluation.metrics["mse"] - evaluation.gap.train["mse"]
+    )
+    assert evaluation.clean is None
+    assert evaluation.notes == ()
 
 
-def test_the_document_is_plain_json(found: Evaluation) -> None:
-    document = found.to_dict()
+def test_the_document_is_plain_json(evaluation: Evaluation) -> None:
+    document = evaluation.to_dict()
     assert document["schema"] == "isthmus.evaluate/1"
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     worst = [item["mse"] for item in document["worst"]]
     assert worst == sorted(worst, reverse=True)
-    assert worst[0] == found.scores["mse"].max()
+    assert worst[0] == evaluation.scores["mse"].max()
 
 
-def test_an_evaluation_can_be_repeated(dense: Autoencoder, data: tuple[str, str], found: Evaluation) -> None:
-    assert evaluate(dense, data[1]).metrics == found.metrics
+def test_an_evaluation_can_be_repeated(
+    dense: Autoencoder, data: tuple[str, str], evaluation: Evaluation
+) -> None:
+    assert evaluate(dense, data[1]).metrics == evaluation.metrics
 
 
-def test_the_bernoulli_entropy_of_gray_is_the_floor(found: Evaluation) -> None:
-    assert 0 < found.metrics["bce_excess"] < found.metrics["bce"]
+def test_the_bernoulli_entropy_of_gray_is_the_floor(evaluation: Evaluation) -> None:
+    assert 0 < evaluation.metrics["bce_excess"] < evaluation.metrics["bce"]
 
 
 def test_changed_training_data_give_a_note_and_no_baseline(dense: Autoencoder, tmp_path: Path) -> None:
@@ -103,20 +107,22 @@ def test_changed_training_data_give_a_note_and_no_baseline(dense: Autoencoder, t
         dense.summary["data"],
     )
     try:
-        found = evaluate(dense, discs(6, seed=1))
+        evaluation = evaluate(dense, discs(6, seed=1))
         given = evaluate(dense, discs(6, seed=1), reference=discs(40))
     finally:
         dense.summary["data"] = former
-    assert found.baselines == {}
-    assert found.gap is None
-    assert any("no longer what this model was trained on" in note for note in found.notes)
+    assert evaluation.baselines == {}
+    assert evaluation.gap is None
+    assert any("no longer what this model was trained on" in note for note in evaluation.notes)
     assert set(given.baselines) == {"pca", "mean_image"}
 
 
 def test_training_images_in_the_test_set_are_counted(dense: Autoencoder) -> None:
     mixed = np.concatenate([discs(80)[:10], discs(10, seed=9)])
-    found = evaluate(dense, mixed, reference=discs(80))
-    assert any(note.startswith("10 of the 20 images are among the training images") for note in found.notes)
+    evaluation = evaluate(dense, mixed, reference=discs(80))
+    assert any(
+        note.startswith("10 of the 20 images are among the training images") for note in evaluation.notes
+    )
 
 
 def test_resized_training_images_are_still_recognised_by_their_source(tmp_path: Path) -> None:
@@ -128,14 +134,14 @@ def test_resized_training_images_are_still_recognised_by_their_source(tmp_path: 
         code="2",
         settings=["backbone.width=8"],
     )
-    found = evaluate(model, str(tmp_path / "large.npz"))
-    assert any("how it treats new images" in note for note in found.notes)
+    evaluation = evaluate(model, str(tmp_path / "large.npz"))
+    assert any("how it treats new images" in note for note in evaluation.notes)
 
 
 def test_a_limit_spreads_over_the_set(dense: Autoencoder) -> None:
-    found = evaluate(dense, discs(20, seed=1), limit=3)
-    assert found.names == ("0", "10", "19")
-    assert (found.data.images, found.data.of) == (3, 20)
+    evaluation = evaluate(dense, discs(20, seed=1), limit=3)
+    assert evaluation.names == ("0", "10", "19")
+    assert (evaluation.data.images, evaluation.data.of) == (3, 20)
 
 
 def test_validation_images_of_their_own_leave_the_whole_set_for_training(data: tuple[str, str]) -> None:
@@ -147,23 +153,23 @@ def test_validation_images_of_their_own_leave_the_whole_set_for_training(data: t
         val=data[1],
         settings=["backbone.width=8"],
     )
-    found = evaluate(model, data[1], limit=4)
-    assert found.gap is not None
-    assert found.gap.images == 80
+    evaluation = evaluate(model, data[1], limit=4)
+    assert evaluation.gap is not None
+    assert evaluation.gap.images == 80
 
 
 def test_a_corruption_is_measured_with_and_without() -> None:
     model = trained(discs(60), "denoising", code="4@4", steps=30)
-    found = evaluate(model, discs(16, seed=1), reference=discs(60))
-    assert found.clean is not None
-    assert set(found.clean) == set(found.metrics)
-    assert set(found.baselines) == {"pca", "mean_image", "corrupted_input"}
+    evaluation = evaluate(model, discs(16, seed=1), reference=discs(60))
+    assert evaluation.clean is not None
+    assert set(evaluation.clean) == set(evaluation.metrics)
+    assert set(evaluation.baselines) == {"pca", "mean_image", "corrupted_input"}
     sigma = 50 / 255
     # Clipping only takes noise away.
-    assert 0.2 * sigma**2 < found.baselines["corrupted_input"]["mse"] < sigma**2
+    assert 0.2 * sigma**2 < evaluation.baselines["corrupted_input"]["mse"] < sigma**2
     other = evaluate(model, discs(16, seed=1), seed=1)
-    assert other.metrics["mse"] != found.metrics["mse"]
-    assert other.clean == found.clean
+    assert other.metrics["mse"] != evaluation.metrics["mse"]
+    assert other.clean == evaluation.clean
 
 
 def test_equal_image_in_and_out_has_no_error_but_finite_psnr() -> None:
@@ -172,10 +178,10 @@ def test_equal_image_in_and_out_has_no_error_but_finite_psnr() -> None:
         for parameter in model.decoder.parameters():
             parameter.zero_()
         model.offset.fill_(-30.0)
-    found = evaluate(model, np.zeros((3, 16, 16), np.uint8))
-    assert found.metrics["mse"] == pytest.approx(0, abs=1e-12)
-    assert found.metrics["psnr"] == 100
-    assert found.metrics["bce"] == pytest.approx(0, abs=1e-6)
+    evaluation = evaluate(model, np.zeros((3, 16, 16), np.uint8))
+    assert evaluation.metrics["mse"] == pytest.approx(0, abs=1e-12)
+    assert evaluation.metrics["psnr"] == 100
+    assert evaluation.metrics["bce"] == pytest.approx(0, abs=1e-6)
 
 
 def test_mixed_sizes_are_measured_at_their_own_size(tmp_path: Path) -> None:
@@ -183,13 +189,13 @@ def test_mixed_sizes_are_measured_at_their_own_size(tmp_path: Path) -> None:
         Image.fromarray(discs(1, size=size, seed=index)[0, ..., 0]).save(tmp_path / f"{index}.png")
     for code in ("4", "4@4"):
         model = trained(discs(30), "conv", code=code, steps=2)
-        found = evaluate(model, tmp_path, reference=discs(30))
-        assert found.data.sizes_differ
-        assert len(found.scores["mse"]) == 4
+        evaluation = evaluate(model, tmp_path, reference=discs(30))
+        assert evaluation.data.sizes_differ
+        assert len(evaluation.scores["mse"]) == 4
         third = read(tmp_path).image(2)
         again = model.reconstruct(third.astype(np.float32) / 255)
-        assert found.scores["mse"][2] == pytest.approx(np.mean((again - third / 255) ** 2), rel=1e-3)
-        assert set(found.baselines) == {"pca", "mean_image"}
+        assert evaluation.scores["mse"][2] == pytest.approx(np.mean((again - third / 255) ** 2), rel=1e-3)
+        assert set(evaluation.baselines) == {"pca", "mean_image"}
 
 
 def test_multi_scale_similarity_needs_large_images() -> None:
@@ -251,13 +257,15 @@ class TestLikelihood:
     def test_the_bounds_enclose_the_exact_value(self, model: Autoencoder) -> None:
         images = black_and_white(12, seed=3)
         exact = self.exact(model, images)
-        found = evaluate(model, images, nll_samples=200)
-        assert found.data.black_and_white
-        assert not any("cross-entropies" in note for note in found.notes)
-        assert found.metrics["nll_nats"] == pytest.approx(exact, rel=0.02)
-        assert -found.metrics["elbo"] > exact - 0.5
-        assert found.metrics["nll_nats"] <= -found.metrics["elbo"] + 0.5
-        assert found.metrics["bits_per_dim"] == pytest.approx(found.metrics["nll_nats"] / (256 * np.log(2)))
+        evaluation = evaluate(model, images, nll_samples=200)
+        assert evaluation.data.black_and_white
+        assert not any("cross-entropies" in note for note in evaluation.notes)
+        assert evaluation.metrics["nll_nats"] == pytest.approx(exact, rel=0.02)
+        assert -evaluation.metrics["elbo"] > exact - 0.5
+        assert evaluation.metrics["nll_nats"] <= -evaluation.metrics["elbo"] + 0.5
+        assert evaluation.metrics["bits_per_dim"] == pytest.approx(
+            evaluation.metrics["nll_nats"] / (256 * np.log(2))
+        )
 
     def test_without_samples_there_is_only_the_elbo(self, model: Autoencoder) -> None:
         metrics = evaluate(model, black_and_white(4)).metrics
@@ -265,9 +273,9 @@ class TestLikelihood:
         assert not {"nll_nats", "bits_per_dim"} & set(metrics)
 
     def test_resized_images_have_no_nats(self, model: Autoencoder) -> None:
-        found = evaluate(model, discs(4, size=(20, 20)))
-        assert not {"elbo", "image_nats"} & set(found.metrics)
-        assert any("resized" in note for note in found.notes)
+        evaluation = evaluate(model, discs(4, size=(20, 20)))
+        assert not {"elbo", "image_nats"} & set(evaluation.metrics)
+        assert any("resized" in note for note in evaluation.notes)
 
     def test_gray_images_are_said_to_have_no_probability_under_bce(self, model: Autoencoder) -> None:
         assert any("cross-entropies" in note for note in evaluate(model, discs(4)).notes)
@@ -296,8 +304,8 @@ def test_every_corruption_of_the_product_can_be_evaluated(dense: Autoencoder) ->
                 settings["sigma"] = 20.0  # in a training it is settled before the first step
             corruption: Any = point(**settings)
             dense.recipe = replace(clean, corruption=corruption)
-            found = evaluate(dense, discs(3, seed=1))
-            assert found.baselines["corrupted_input"]["mse"] > 0, point.kind
+            evaluation = evaluate(dense, discs(3, seed=1))
+            assert evaluation.baselines["corrupted_input"]["mse"] > 0, point.kind
     finally:
         dense.recipe = clean
 

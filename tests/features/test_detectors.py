@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
 from isthmus.features import picture_maps, picture_rows
 from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind
+from isthmus.features.anomaly_kinds import Kind
 from isthmus.features.detector_choice import (
     FOLDS,
     MAX_CROSS_FITTED,
@@ -24,11 +24,12 @@ from isthmus.features.detector_choice import (
     fit_to_pictures,
     make_plan,
 )
+from isthmus.features.kind_readings import RowKind, read_tiles
 from isthmus.features.level_statistics import fit_levels
 from isthmus.features.marked_regions import find_boxes, mark_pixels
-from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts, measure_look
+from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts
 from isthmus.features.picture_maps import Part, assemble, map_pictures
-from isthmus.features.pictures import Picture, shrink_pixels
+from isthmus.features.pictures import Picture, measure_look, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, PlantedKind, measure_auroc, plant_defect, planted_sizes
 from isthmus.features.power_rows import (
     PowerRow,
@@ -150,8 +151,8 @@ def test_a_picture_has_one_score_alone_and_among_others_of_other_sizes(
         np.testing.assert_allclose(alone.heat, among.heat, rtol=1e-6)
         if part.reading == "max":
             assert alone.score == pytest.approx(float(among.heat.max()), rel=1e-6)
-    maps_before = list(rows.maps([part], np.arange(15, 25)))  # from what was read before
-    np.testing.assert_allclose([m.score for m in maps_before], [m.score for m in together], rtol=1e-9)
+    scores_before = rows.scores([part], np.arange(15, 25))  # from what was read before
+    np.testing.assert_allclose(scores_before, [m.score for m in together], rtol=1e-9)
 
 
 def test_a_score_without_places_is_shown_by_what_covering_does(model: Autoencoder, train: ImageSet) -> None:
@@ -252,13 +253,13 @@ def test_no_pass_holds_more_pixels_than_there_is_memory_for(
     """Whole pictures are read at their own size: large ones are made smaller, and few go together."""
     monkeypatch.setattr(picture_rows, "MAX_NETWORK_PIXELS", 1000)
     monkeypatch.setattr(picture_rows, "MAX_FLOAT_PIXELS", 1000)
-    own, passes = KINDS_OF_TILES[kind], []
+    passes = []
 
-    def read(network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    def read(row_kind: RowKind, network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
         passes.append(tiles.shape[2] * tiles.shape[3] * len(tiles))
-        return own.read(network, extractor, tiles)
+        return read_tiles(row_kind, network, extractor, tiles)
 
-    monkeypatch.setitem(KINDS_OF_TILES, kind, own._replace(read=read))
+    monkeypatch.setattr(picture_rows, "read_tiles", read)
     pictures = [picture(seed, 20, 30) for seed in range(7)] + [picture(8, 300, 200)]
     part = Part(kind, 0, "max", fit_levels(torch.rand(9, 2, 1, 30, 30), 0) if kind == "levels" else {})
     maps = list(map_pictures(model, fit_extractor(model, train), part, pictures))

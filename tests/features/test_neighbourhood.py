@@ -56,8 +56,8 @@ def test_one_label_per_group_labels_the_group(blobs: tuple[np.ndarray, np.ndarra
     graph = neighbour_graph(points, count=8)
     assert abs(graph - graph.T).max() == 0
     assert graph.min() >= 0 and graph.max() <= 1
-    known = np.array([np.flatnonzero(labels == c)[0] for c in range(4)])
-    scores = spread_labels(graph, known, labels[known], classes=4)
+    labelled_rows = np.array([np.flatnonzero(labels == c)[0] for c in range(4)])
+    scores = spread_labels(graph, labelled_rows, labels[labelled_rows], classes=4)
     assert (scores.argmax(1) == labels).mean() > 0.97
 
 

@@ -71,12 +71,12 @@ def test_a_mixture_is_fitted_to_few_directions(monkeypatch: pytest.MonkeyPatch) 
     widths = []
     fit = GaussianMixture.fit_predict
 
-    def seen(self: GaussianMixture, rows: np.ndarray) -> np.ndarray:
+    def record_rows(self: GaussianMixture, rows: np.ndarray) -> np.ndarray:
         widths.append(rows.shape[1])
         assigned: np.ndarray = fit(self, rows)
         return assigned
 
-    monkeypatch.setattr(GaussianMixture, "fit_predict", seen)
+    monkeypatch.setattr(GaussianMixture, "fit_predict", record_rows)
     random = np.random.default_rng(0)
     truth = np.arange(120) % 3
     rows = (random.standard_normal((3, 700))[truth] + random.standard_normal((120, 700))).astype(np.float32)

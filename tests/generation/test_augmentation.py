@@ -28,8 +28,8 @@ def left_share(pixels: np.ndarray) -> np.ndarray:
 def test_new_images_are_of_the_class_they_are_labelled_with(method: str) -> None:
     model, images = fresh(), discs(60)
     how: dict[str, Any] = {"distortions": ["shift"]} if method == "distortions" else {}
-    found = isthmus.augment(model, images, 30, methods=[method], seed=1, **how)
-    made = found.images
+    augmented = isthmus.augment(model, images, 30, methods=[method], seed=1, **how)
+    made = augmented.images
     assert made.labels is not None
     assert made.classes == ("left", "right")
     assert (made.labels == 0).sum() == (made.labels == 1).sum() == 15
@@ -45,8 +45,8 @@ def test_a_small_class_is_filled_up() -> None:
     images = discs(60)
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0), *np.flatnonzero(images.labels == 1)[:5]])
-    found = isthmus.augment(fresh(), few, balance=True)
-    both = joined((few, found.images), source="both")
+    augmented = isthmus.augment(fresh(), few, balance=True)
+    both = joined((few, augmented.images), source="both")
     assert both.labels is not None
     assert (both.labels == 0).sum() == (both.labels == 1).sum() == 30
 
@@ -55,9 +55,9 @@ def test_a_class_with_a_single_image_is_filled_up_by_moves_and_distortions() -> 
     images = discs(60)
     assert images.labels is not None
     few = images.subset([*np.flatnonzero(images.labels == 0)[:8], 1])
-    found = isthmus.augment(fresh(), few, balance=True, methods=["moves", "distortions"], filtered=False)
-    assert found.wanted == len(found.images) == 7
-    assert (left_share(np.asarray(found.images.pixels)) < 0.5).mean() > 0.6
+    augmented = isthmus.augment(fresh(), few, balance=True, methods=["moves", "distortions"], filtered=False)
+    assert augmented.wanted == len(augmented.images) == 7
+    assert (left_share(np.asarray(augmented.images.pixels)) < 0.5).mean() > 0.6
 
 
 def test_the_filter_finds_copies_strange_images_and_the_wrong_class() -> None:
@@ -77,19 +77,19 @@ def test_the_filter_finds_copies_strange_images_and_the_wrong_class() -> None:
 @pytest.mark.parametrize("kind", DISTORTIONS)
 def test_distortions_change_images_and_keep_their_range(kind: str) -> None:
     images = torch.rand(40, 3, 9, 14, generator=torch.Generator().manual_seed(2))
-    found = distort(images, [kind], torch.Generator().manual_seed(0))
-    assert found.shape == images.shape
-    assert 0 <= float(found.min()) <= float(found.max()) <= 1
-    assert float((found != images).flatten(1).any(1).double().mean()) > 0.4
-    assert torch.equal(found, distort(images, [kind], torch.Generator().manual_seed(0)))
+    distorted = distort(images, [kind], torch.Generator().manual_seed(0))
+    assert distorted.shape == images.shape
+    assert 0 <= float(distorted.min()) <= float(distorted.max()) <= 1
+    assert float((distorted != images).flatten(1).any(1).double().mean()) > 0.4
+    assert torch.equal(distorted, distort(images, [kind], torch.Generator().manual_seed(0)))
 
 
 def test_flips_and_shifts_move_pixels_without_blurring_them() -> None:
     images = torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(3))
     flipped = distort(images, ["flip"], torch.Generator().manual_seed(0))
-    for one, before in zip(flipped, images, strict=True):
-        same = torch.allclose(one, before, atol=1e-5)
-        assert same or torch.allclose(one, before.flip(-1), atol=1e-5)
+    for flipped_image, before in zip(flipped, images, strict=True):
+        same = torch.allclose(flipped_image, before, atol=1e-5)
+        assert same or torch.allclose(flipped_image, before.flip(-1), atol=1e-5)
     shifted = distort(images, ["shift"], torch.Generator().manual_seed(0))
     inner = shifted[:, :, 1:-1, 1:-1].flatten(1)
     assert all(
@@ -135,8 +135,8 @@ def test_samples_come_from_a_prior_that_knows_the_classes() -> None:
     few = discs(6)
     without = isthmus.augment(model, few, 20, methods=["samples"], filtered=False).pixels
     isthmus.fit_prior(model, discs(240), kind="mixture", components=6)
-    found = isthmus.augment(model, few, 40, methods=["samples"], filtered=False)
-    assert not np.array_equal(found.pixels[:10], without[:10])
-    share = left_share(np.asarray(found.pixels))
-    assert (share[found.labels == 0] > 0.5).mean() > 0.9
-    assert (share[found.labels == 1] < 0.5).mean() > 0.9
+    augmented = isthmus.augment(model, few, 40, methods=["samples"], filtered=False)
+    assert not np.array_equal(augmented.pixels[:10], without[:10])
+    share = left_share(np.asarray(augmented.pixels))
+    assert (share[augmented.labels == 0] > 0.5).mean() > 0.9
+    assert (share[augmented.labels == 1] < 0.5).mean() > 0.9

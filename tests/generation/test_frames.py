@@ -27,23 +27,23 @@ def swinging(count: int, frames: int = 14, side: int = 12, seed: int = 0) -> lis
     """A disc on a circle, at its own pace in each sequence."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:side, 0:side]
-    found = []
+    image_sets = []
     for _ in range(count):
         angle = random.uniform(0, 2 * np.pi) + random.uniform(0.3, 0.6) * np.arange(frames)
         y, x = side / 2 - 0.5 + 3 * np.sin(angle), side / 2 - 0.5 + 3 * np.cos(angle)
         apart = np.hypot(rows - y[:, None, None], columns - x[:, None, None])
         pixels = np.clip((2.5 - apart) * 255, 0, 255).astype(np.uint8)[..., None]
-        found.append(ImageSet(pixels, tuple(f"{t:03d}.png" for t in range(frames)), source="disc"))
-    return found
+        image_sets.append(ImageSet(pixels, tuple(f"{t:03d}.png" for t in range(frames)), source="disc"))
+    return image_sets
 
 
 @functools.cache
 def learned() -> Autoencoder:
     sequences = swinging(60)
-    pixels = np.concatenate([np.asarray(one.pixels) for one in sequences])
+    pixels = np.concatenate([np.asarray(sequence.pixels) for sequence in sequences])
     config = TrainConfig(steps=500, precision="float32", patience=0)
     model = train_model(pixels, config, recipe="dense", code="4", settings=["backbone.width=64"])
-    fit_dynamics(model, [encode_images(model, one) for one in sequences], steps=500, width=64)
+    fit_dynamics(model, [encode_images(model, sequence) for sequence in sequences], steps=500, width=64)
     return model
 
 
@@ -66,10 +66,10 @@ def test_learned_motion_beats_copying_and_blending() -> None:
 def test_frames_of_another_size_than_the_models_keep_it() -> None:
     model, large = fresh(), swinging(1, side=19)[0]
     wide = ImageSet(np.pad(np.asarray(large.pixels), ((0, 0), (0, 0), (0, 6), (0, 0))), large.names)
-    known = wide.stack(range(len(wide)))
+    all_frames = wide.stack(range(len(wide)))
     filled = isthmus.fill_frames(model, wide, [3]).pixels
     assert filled.shape == (14, 19, 25, 1)
-    assert np.array_equal(np.delete(filled, 3, 0), np.delete(known, 3, 0))
+    assert np.array_equal(np.delete(filled, 3, 0), np.delete(all_frames, 3, 0))
     assert isthmus.insert_frames(model, wide, 1).pixels.shape == (27, 19, 25, 1)
     repeated = isthmus.predict_frames(model, wide, 1).pixels
     assert np.abs(repeated.astype(int) - model.reconstruct(wide.stack([13]))).max() <= 1
@@ -98,9 +98,9 @@ def test_without_learning_codes_go_straight_and_a_prediction_repeats() -> None:
 
 
 def test_the_straight_guess_is_linear_between_and_the_last_one_after() -> None:
-    known = torch.tensor([[[1.0], [4.0], [0.0], [0.0]]])
-    assert float(extrapolate(known, torch.tensor([[-1.0, 2, -2, 3]]))) == pytest.approx(2)
-    assert float(extrapolate(known, torch.tensor([[-1.0, -2, -3, -4]]))) == 1
+    codes = torch.tensor([[[1.0], [4.0], [0.0], [0.0]]])
+    assert float(extrapolate(codes, torch.tensor([[-1.0, 2, -2, 3]]))) == pytest.approx(2)
+    assert float(extrapolate(codes, torch.tensor([[-1.0, -2, -3, -4]]))) == 1
     assert choose_known_frames([0, 1, 2, 4, 5], 3) == [2, 3, 1, 4]
     assert choose_known_frames([0, 1], 2) == [1, 0, 0, 0]
     assert choose_known_frames([0, 3], 1) == [0, 1, 0, 1]
@@ -114,15 +114,15 @@ def test_moving_images_drift_within_the_canvas() -> None:
     assert np.array_equal(
         made, make_moving_sequences(images, 3, frames=15, side=30, objects=2, speed=(1, 3), seed=4)
     )
-    one = make_moving_sequences(images, 6, frames=30, side=20, objects=1)
-    light = one.astype(float).sum((2, 3, 4))
+    single_digit = make_moving_sequences(images, 6, frames=30, side=20, objects=1)
+    light = single_digit.astype(float).sum((2, 3, 4))
     assert np.allclose(light, light[:, :1])
     with pytest.raises(ValueError, match="at most 8 pixels"):
         make_moving_sequences(images, 1, side=8)
 
 
 def test_sub_folders_are_sequences() -> None:
-    assert [len(one) for one in split_sequences(discs(10))] == [5, 5]
+    assert [len(part) for part in split_sequences(discs(10))] == [5, 5]
     plain = swinging(1)[0]
     assert split_sequences(plain) == [plain]
 

@@ -92,14 +92,14 @@ def test_an_untrained_flow_is_its_mixture_and_a_trained_one_is_nearer_to_the_cod
 def test_samples_are_given_the_moments_that_they_should_have(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     mix = torch.tensor([[1.0, 0.5, 0.0], [0.0, 2.0, 0.3], [0.0, 0.0, 0.1]])
-    wanted = torch.einsum("ij,nj...->ni...", mix, torch.randn(4000, *shape)) + 1
+    target_codes = torch.einsum("ij,nj...->ni...", mix, torch.randn(4000, *shape)) + 1
     made = 0.9 * torch.randn(3000, *shape) - 2
-    map_ = fit_moments(made, wanted)
+    map_ = fit_moments(made, target_codes)
     mapped = map_.apply(made)
-    for found, real in zip(moments_of(mapped), moments_of(wanted), strict=True):
-        torch.testing.assert_close(found, real, atol=2e-3, rtol=2e-3)
+    for moment, real in zip(moments_of(mapped), moments_of(target_codes), strict=True):
+        torch.testing.assert_close(moment, real, atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(map_.invert(mapped), made, atol=1e-4, rtol=0)
-    few = fit_moments(made[:20], wanted[:20])
+    few = fit_moments(made[:20], target_codes[:20])
     assert torch.equal(few.matrix, few.matrix[0, 0] * torch.eye(3))
 
 
@@ -138,10 +138,10 @@ def test_variations_are_like_the_image_and_the_less_so_the_stronger() -> None:
     same = drawn_images(model, 8, like=image, strength=0.0)
     near = drawn_images(model, 8, like=image, strength=0.3)
     far = drawn_images(model, 8, like=image, strength=1.0)
-    seen = model.reconstruct(image).astype(float)
+    reconstruction = model.reconstruct(image).astype(float)
 
     def error(made: np.ndarray) -> float:
-        return float(np.square(made.astype(float) - seen).mean())
+        return float(np.square(made.astype(float) - reconstruction).mean())
 
     assert error(same) < 4
     assert error(same) < error(near) < error(far)
@@ -176,9 +176,9 @@ def test_a_class_of_which_nothing_was_seen_is_refused() -> None:
     names = ("up", "down", "never")
     prior = fit_mixture(codes, components=3, labels=labels, classes=names)
     grids = fit_channels(codes[:, :, None, None], labels, names)
-    for one in (prior, grids):
+    for each_prior in (prior, grids):
         with pytest.raises(UsageError, match="no image of class 'never'"):
-            one.parts(4, 2, torch.Generator())
+            each_prior.parts(4, 2, torch.Generator())
 
 
 def test_temperature_zero_is_the_middle_of_a_part() -> None:
@@ -304,6 +304,6 @@ def test_a_prior_that_repeats_its_images_is_found_out() -> None:
     isthmus.fit_prior(model, discs(240), kind="mixture", components=4)
     assert model.attachments["prior/mixture"].facts["copied"] < 0.5
     model.attachments["prior/mixture"].facts["copied"] = 0.6
-    found = isthmus.generate(model, 2)
-    assert found.copied == 0.6
-    assert any("60% of what this prior draws" in note for note in found.notes)
+    result = isthmus.generate(model, 2)
+    assert result.copied == 0.6
+    assert any("60% of what this prior draws" in note for note in result.notes)

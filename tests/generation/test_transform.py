@@ -65,16 +65,16 @@ def test_points_where_the_prior_has_nothing_are_drawn_to_where_it_has_something(
 def test_a_direction_leads_from_one_group_to_the_other(method: Any, tmp_path: Path) -> None:
     model, images = fresh(), discs(240)
     right, left = select_class(images, "right"), drop_class(images, "right")
-    found = isthmus.find_direction(model, right, left, method=method)
-    assert found.auc > 0.95
-    moved = encode_images(model, left) + torch.from_numpy(found.step)
-    axis = torch.from_numpy(found.step / np.linalg.norm(found.step))
-    wanted = float((encode_images(model, right) @ axis).mean())
-    assert float((moved @ axis).mean()) == pytest.approx(wanted, rel=1e-3, abs=1e-3)
-    found.save(tmp_path / "d.safetensors")
+    direction = isthmus.find_direction(model, right, left, method=method)
+    assert direction.auc > 0.95
+    moved = encode_images(model, left) + torch.from_numpy(direction.step)
+    axis = torch.from_numpy(direction.step / np.linalg.norm(direction.step))
+    target_projection = float((encode_images(model, right) @ axis).mean())
+    assert float((moved @ axis).mean()) == pytest.approx(target_projection, rel=1e-3, abs=1e-3)
+    direction.save(tmp_path / "d.safetensors")
     again = load_direction(tmp_path / "d.safetensors")
-    assert np.array_equal(again.step.numpy(), found.step)
-    assert again.facts["auc"] == found.auc
+    assert np.array_equal(again.step.numpy(), direction.step)
+    assert again.facts["auc"] == direction.auc
     made = isthmus.transform(model, left.image(0), tmp_path / "d.safetensors", [0.0, 1.0])
     strip = made.pixels.astype(float)
     assert np.abs(strip[0] - left.image(0)).max() <= 1
@@ -83,10 +83,10 @@ def test_a_direction_leads_from_one_group_to_the_other(method: Any, tmp_path: Pa
 
 def test_a_direction_is_of_the_model_that_it_was_learned_with() -> None:
     model, images = fresh(), discs(40)
-    found = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
+    direction = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
     other = trained("4", "objective.image=l1")  # codes of the same shape
     with pytest.raises(DataError, match="another model"):
-        isthmus.transform(other, images.image(0), found, [1.0])
+        isthmus.transform(other, images.image(0), direction, [1.0])
 
 
 def test_groups_that_cannot_be_told_apart_have_an_auc_of_a_half() -> None:
@@ -99,8 +99,13 @@ def test_groups_that_cannot_be_told_apart_have_an_auc_of_a_half() -> None:
 
 def test_a_grid_direction_moves_images_of_other_sizes() -> None:
     model, images = fresh("4@4"), discs(60)
-    found = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
-    assert isthmus.transform(model, discs(1, side=24).image(0), found, [1.0]).pixels.shape == (1, 24, 24, 1)
+    direction = isthmus.find_direction(model, select_class(images, "right"), select_class(images, "left"))
+    assert isthmus.transform(model, discs(1, side=24).image(0), direction, [1.0]).pixels.shape == (
+        1,
+        24,
+        24,
+        1,
+    )
 
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
@@ -114,9 +119,9 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="same code on average"):
         isthmus.find_direction(model, images, images)
     right, left = select_class(images, "right"), select_class(images, "left")
-    found = isthmus.find_direction(fresh("4@4"), right, left)
+    direction = isthmus.find_direction(fresh("4@4"), right, left)
     with pytest.raises(DataError, match="another model"):
-        isthmus.transform(model, images.image(0), found, [1.0])
+        isthmus.transform(model, images.image(0), direction, [1.0])
     with pytest.raises(UsageError, match="finite"):
         isthmus.transform(model, images.image(0), isthmus.find_direction(model, right, left), [float("nan")])
     model.save(tmp_path / "m.safetensors")

@@ -50,8 +50,8 @@ def _pixels(draw: Callable[..., Any], shape: tuple[int, ...], dtype: str, bits: 
     low, high = (0, 2**bits - 1) if bits else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     flat = draw(st.booleans())
     values = random.integers(low, high, 1 if flat else shape, endpoint=True)
-    found: Array = np.broadcast_to(values, shape).astype(dtype)
-    return found
+    samples: Array = np.broadcast_to(values, shape).astype(dtype)
+    return samples
 
 
 def scaled(values: Array, bits: int) -> Array:
@@ -76,8 +76,8 @@ def turned(values: Array, orientation: int) -> Array:
         return values
     places = np.arange(values.shape[0] * values.shape[1], dtype=np.int32).reshape(values.shape[:2])
     moved = np.asarray(Image.fromarray(places).transpose(steps[orientation]))
-    found: Array = values.reshape(-1, values.shape[2])[moved]
-    return found
+    pixels: Array = values.reshape(-1, values.shape[2])[moved]
+    return pixels
 
 
 @st.composite
@@ -155,43 +155,43 @@ def tiffs(draw: Callable[..., Any]) -> Sample:
                 **options,
             )
     content = packed.getvalue()
-    seen = tifffile.imread(io.BytesIO(content), key=0)
-    seen = np.moveaxis(seen, 0, -1) if planar else seen
+    decoded = tifffile.imread(io.BytesIO(content), key=0)
+    decoded = np.moveaxis(decoded, 0, -1) if planar else decoded
     what = (
         f"{dtype} {kind} {bits} {planar=} {tiled=} {compression} {predictor} {byteorder} {big} {orientation}"
     )
-    right = _right_samples(seen.reshape(height, width, channels), kind, bits)
+    right = _right_samples(decoded.reshape(height, width, channels), kind, bits)
     expected = None if right is None else turned(right, orientation)
     return Sample("a.tif", content, expected, what, () if expected is None else (expected,) * pages)
 
 
-def _right_samples(seen: Array, kind: str, bits: int | None) -> Array | None:
+def _right_samples(decoded: Array, kind: str, bits: int | None) -> Array | None:
     """What an image of these samples, as tifffile reads them, looks like; None where they are no image."""
-    if seen.dtype == bool:
-        seen = seen.astype(np.uint8) * np.uint8(255)
-    if seen.dtype.kind in "iu" and seen.dtype not in (np.uint8, np.uint16):
-        colour = seen if kind in ("gray", "white", "rgb") else seen[..., :-1]
+    if decoded.dtype == bool:
+        decoded = decoded.astype(np.uint8) * np.uint8(255)
+    if decoded.dtype.kind in "iu" and decoded.dtype not in (np.uint8, np.uint16):
+        colour = decoded if kind in ("gray", "white", "rgb") else decoded[..., :-1]
         colour = ~colour if kind == "white" else colour
         if kind.endswith(("alpha", "premultiplied")) or colour.min() < 0 or colour.max() > 65535:
             return None
-        return colour.astype(np.uint8 if seen.dtype == np.int8 else np.uint16)
+        return colour.astype(np.uint8 if decoded.dtype == np.int8 else np.uint16)
     if bits:
-        seen = scaled(seen, bits)
+        decoded = scaled(decoded, bits)
     if kind == "white":
-        seen = 1 - seen if seen.dtype.kind == "f" else np.iinfo(seen.dtype).max - seen
+        decoded = 1 - decoded if decoded.dtype.kind == "f" else np.iinfo(decoded.dtype).max - decoded
     if kind == "rgb-premultiplied":
-        alpha = seen[..., 3:]
-        if seen.dtype.kind == "f":
-            wide = seen[..., :3].astype(np.float64)
+        alpha = decoded[..., 3:]
+        if decoded.dtype.kind == "f":
+            wide = decoded[..., :3].astype(np.float64)
             divided = np.minimum(wide / np.where(alpha > 0, alpha, 1), 1)
             colour = np.where(alpha > 0, divided, 0)
         else:
-            top = int(np.iinfo(seen.dtype).max)
+            top = int(np.iinfo(decoded.dtype).max)
             colour = np.where(
-                alpha > 0, np.minimum(top, seen[..., :3].astype(np.int64) * top // np.maximum(alpha, 1)), 0
+                alpha > 0, np.minimum(top, decoded[..., :3].astype(np.int64) * top // np.maximum(alpha, 1)), 0
             )
-        seen = np.concatenate([colour.astype(seen.dtype), alpha], axis=2)
-    return seen.astype(np.float32) if seen.dtype.kind == "f" else seen
+        decoded = np.concatenate([colour.astype(decoded.dtype), alpha], axis=2)
+    return decoded.astype(np.float32) if decoded.dtype.kind == "f" else decoded
 
 
 def png_bytes(rows: Array, colour: int, depth: int, chunks: list[tuple[bytes, bytes]]) -> bytes:
@@ -233,26 +233,26 @@ def pngs(draw: Callable[..., Any]) -> Sample:
     orientation = draw(st.integers(1, 8))
     chunks.append((b"eXIf", b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)))
     dtype = np.uint16 if depth == 16 else np.uint8
-    seen = rows.astype(dtype)
+    indices = rows.astype(dtype)
     top = int(np.iinfo(dtype).max)
     if colour == 3:
-        shown = palette[seen[..., 0]]
+        shown = palette[indices[..., 0]]
         if keyed:
             shares = np.full(len(palette), 255, np.uint8)
             shares[: len([0, 128][: len(palette)])] = [0, 128][: len(palette)]
-            shown = np.dstack([shown, shares[seen[..., 0]]])
+            shown = np.dstack([shown, shares[indices[..., 0]]])
         if (palette == palette[:, :1]).all():
             shown = shown[..., [0, -1]] if keyed else shown[..., :1]
-        seen = shown
+        indices = shown
     else:
         if depth < 8:
-            seen = scaled(seen, depth)
+            indices = scaled(indices, depth)
         if keyed:
             hidden = (rows == key).all(axis=2)
-            seen = np.dstack([seen, np.where(hidden, 0, top).astype(dtype)])
+            indices = np.dstack([indices, np.where(hidden, 0, top).astype(dtype)])
     content = png_bytes(rows, colour, depth, chunks)
     what = f"colour {colour} depth {depth} keyed {keyed} orientation {orientation}"
-    return Sample("a.png", content, turned(seen, orientation), what)
+    return Sample("a.png", content, turned(indices, orientation), what)
 
 
 @st.composite

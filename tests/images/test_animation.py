@@ -25,8 +25,8 @@ def test_lossless_animations_come_back(suffix: str, channels: int, tmp_path: Pat
     given = frames(channels=channels)
     path = tmp_path / f"a{suffix}"
     write_frames(path, given)
-    found = read_frames(path)
-    assert np.array_equal(np.asarray(found.pixels), given)
+    read_back = read_frames(path)
+    assert np.array_equal(np.asarray(read_back.pixels), given)
 
 
 def test_a_gif_comes_back_gray(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_many_images_go_where_the_name_says(tmp_path: Path) -> None:
     assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (22, 40)
     files = write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
     assert len(files) == 6
-    found = read(tmp_path / "folder")
-    assert found.classes == ("a", "b")
+    read_back = read(tmp_path / "folder")
+    assert read_back.classes == ("a", "b")
     with pytest.raises(OutputError, match="nothing was written"):
         write_images(tmp_path / "folder", given, labels=labels, classes=("a", "b"))
 

@@ -142,13 +142,13 @@ def test_mixed_sizes_need_a_crop_to_train() -> None:
 @given(st.lists(st.sampled_from([(2, 3), (3, 2), (4, 4)]), min_size=1, max_size=12), st.integers(1, 5))
 def test_a_whole_pass_gives_every_image_once_in_order(sizes: list[tuple[int, int]], batch: int) -> None:
     originals = [photo(*size, seed=i) for i, size in enumerate(sizes)]
-    seen = []
+    batch_rows = []
     for part in iter_batches(named(ragged(*originals)), batch=batch):
         assert 1 <= len(part.indices) <= batch
         for index, image in zip(part.indices, part.images, strict=True):
             assert np.array_equal(np.rint(image.permute(1, 2, 0).numpy() * 255), originals[index])
-            seen.append(int(index))
-    assert seen == list(range(len(sizes)))
+            batch_rows.append(int(index))
+    assert batch_rows == list(range(len(sizes)))
 
 
 def test_a_pass_over_chosen_images_and_centre_crops() -> None:
@@ -199,9 +199,9 @@ def test_few_large_images_give_several_crops_to_a_batch(count: int, batch: int, 
 def test_turned_examples_are_the_image_in_each_of_its_symmetries(size: tuple[int, int], ways: int) -> None:
     image = np.arange(size[0] * size[1], dtype=np.uint8).reshape(1, *size, 1)
     batches = Batches(named(np.repeat(image, 100, axis=0)), batch=50, seed=0, turn=True)
-    seen = {tuple((batches(0).images[i] * 255).round().flatten().int().tolist()) for i in range(50)}
+    images_drawn = {tuple((batches(0).images[i] * 255).round().flatten().int().tolist()) for i in range(50)}
     plane = image[0, ..., 0]
     turned = [np.rot90(plane, k) for k in (range(4) if ways == 8 else (0, 2))]
     expected = {tuple(t.ravel().tolist()) for p in turned for t in (p, p[:, ::-1])}
     assert len(expected) == ways
-    assert seen == expected
+    assert images_drawn == expected

@@ -17,11 +17,11 @@ def test_a_container_may_hold_less_than_the_machine(
 ) -> None:
     # The limits of this machine's own container lie at fixed paths, which no public name can move.
     monkeypatch.setattr(cache, "_CONTAINER_LIMITS", ())
-    whole = known_memory_bytes()
+    memory = known_memory_bytes()
     limit = tmp_path / "limit"
     limit.write_text(text)
     monkeypatch.setattr(cache, "_CONTAINER_LIMITS", (str(limit), str(tmp_path / "missing")))
-    assert known_memory_bytes() == (1048576 if counts and whole else whole)
+    assert known_memory_bytes() == (1048576 if counts and memory else memory)
     assert memory_bytes() > 0
 
 

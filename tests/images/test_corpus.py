@@ -32,12 +32,12 @@ def test_what_is_read_is_what_the_format_says_and_is_written_again(sample: Sampl
         except ImageFileError as error:
             assert "0..65535" in error.message or "[0, 1]" in error.message, sample.what
         return
-    found = decode(source, alpha="keep")
-    assert found.shape == sample.expected.shape, sample.what
-    assert found.dtype == sample.expected.dtype == header.dtype, sample.what
-    assert np.array_equal(found, sample.expected), sample.what
-    assert found.shape[:2] == (header.height, header.width), sample.what
-    assert found.shape[2] == header.channels + header.transparent, sample.what
+    pixels = decode(source, alpha="keep")
+    assert pixels.shape == sample.expected.shape, sample.what
+    assert pixels.dtype == sample.expected.dtype == header.dtype, sample.what
+    assert np.array_equal(pixels, sample.expected), sample.what
+    assert pixels.shape[:2] == (header.height, header.width), sample.what
+    assert pixels.shape[2] == header.channels + header.transparent, sample.what
     with open_pages(source, max_pixels=10_000) as reader:
         pages = [reader.read(index) for index in range(reader.count)]
     assert header.several == (len(pages) > 1)
@@ -46,7 +46,7 @@ def test_what_is_read_is_what_the_format_says_and_is_written_again(sample: Sampl
     exif, _ = metadata(source)
     assert exif is None or b"\x01\x12\x00\x03" not in exif, sample.what
     for name in ("b.tif", "b.png"):
-        if name == "b.png" and (found.dtype == np.float32 or len(pages) > 1):
+        if name == "b.png" and (pixels.dtype == np.float32 or len(pages) > 1):
             continue
         from isthmus.images.metadata import read_metadata
 

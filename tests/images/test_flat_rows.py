@@ -19,9 +19,9 @@ def test_rows_are_refused_with_the_name_that_reads_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\(30, 784\) is 30 images as rows of 784") as caught:
         isthmus.read(path)
     assert str(caught.value.hint) == f"{path}:28x28, in the shell also --shape 28x28"
-    found = isthmus.read(f"{path}:28x28")
-    assert found.shape == (28, 28, 1)
-    assert np.array_equal(found.stack(range(30)).reshape(30, 784), ROWS)
+    images = isthmus.read(f"{path}:28x28")
+    assert images.shape == (28, 28, 1)
+    assert np.array_equal(images.stack(range(30)).reshape(30, 784), ROWS)
     assert np.array_equal(isthmus.read(path, shape=(28, 28)).image(3)[..., 0].ravel(), ROWS[3])
     assert np.array_equal(isthmus.read(f"{path}:28x28[3]").image(0)[..., 0].ravel(), ROWS[3])
     model = isthmus.train(f"{path}:28x28", recipe="dense", code="2", steps=2)
@@ -39,9 +39,9 @@ def test_arrays_of_rows_and_of_labelled_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         isthmus.read(tmp_path / "a.npz")
     assert str(caught.value.hint).endswith("a.npz:16x16x3, in the shell also --shape 16x16x3")
-    found = isthmus.read(f"{tmp_path / 'a.npz'}:train:16x16x3")
-    assert found.shape == (16, 16, 3)
-    assert np.array_equal(found.image(4).ravel(), colour[4])
+    images = isthmus.read(f"{tmp_path / 'a.npz'}:train:16x16x3")
+    assert images.shape == (16, 16, 3)
+    assert np.array_equal(images.image(4).ravel(), colour[4])
     with pytest.raises(DataError, match="images of 28×29 are rows of 812"):
         isthmus.read(ROWS, shape=(28, 29))
 

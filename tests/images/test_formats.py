@@ -45,8 +45,10 @@ def test_every_kind_is_read_near_to_what_was_written(tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "avif", "gif", "png", "webp", "tif", "bmp", "ppm", "jp2"])
-@pytest.mark.parametrize("kept", [False, True], ids=["from the file", "from its bytes"])
-def test_header_and_pixels_at_once_are_those_of_two_looks(tmp_path: Path, suffix: str, kept: bool) -> None:
+@pytest.mark.parametrize("has_pixels", [False, True], ids=["from the file", "from its bytes"])
+def test_header_and_pixels_at_once_are_those_of_two_looks(
+    tmp_path: Path, suffix: str, has_pixels: bool
+) -> None:
     path = tmp_path / f"a.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -57,7 +59,7 @@ def test_header_and_pixels_at_once_are_those_of_two_looks(tmp_path: Path, suffix
         frames = [Image.fromarray(photo(12, 20, seed=i)).convert("RGBA") for i in range(1, 3)]
         more |= {"save_all": True, "append_images": frames}
     picture.save(path, **more)
-    content = path.read_bytes() if kept else None
+    content = path.read_bytes() if has_pixels else None
     header, pixels = glance(path, content, most_pixels=240)
     assert header == probe(path)
     assert isinstance(pixels, np.ndarray)
@@ -69,11 +71,11 @@ def test_header_and_pixels_at_once_are_those_of_two_looks(tmp_path: Path, suffix
     except DataError as error:
         expected = error.message
     try:
-        _, found = glance(path, path.read_bytes() if kept else None, most_pixels=240)
-        found = found.tolist() if isinstance(found, np.ndarray) else f"{path}: {found}"
+        _, early = glance(path, path.read_bytes() if has_pixels else None, most_pixels=240)
+        early = early.tolist() if isinstance(early, np.ndarray) else f"{path}: {early}"
     except DataError as error:
-        found = error.message
-    assert found == expected
+        early = error.message
+    assert early == expected
 
 
 def test_the_content_not_the_suffix_decides(tmp_path: Path) -> None:
@@ -92,10 +94,10 @@ def test_images_come_upright(tmp_path: Path, orientation: int, suffix: str) -> N
         expected = np.asarray(ImageOps.exif_transpose(image))
     assert np.array_equal(decode(path), expected)
     assert (probe(path).height, probe(path).width) == expected.shape[:2]
-    kept, _ = metadata(path)
-    assert kept is not None
+    exif_read, _ = metadata(path)
+    assert exif_read is not None
     again = Image.Exif()
-    again.load(kept)
+    again.load(exif_read)
     assert 0x0112 not in again
     assert again[0x010F] == "maker"
 
@@ -235,11 +237,11 @@ def test_pillow_warnings_do_not_reach_the_user(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), "P")
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.save(tmp_path / "p.png", transparency=b"\0\x80")
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as warnings_raised:
         warnings.simplefilter("always")
         decode(tmp_path / "p.png")
         probe(bomb(tmp_path / "b.png", 10_000, 10_000))
-    assert seen == []
+    assert warnings_raised == []
 
 
 def test_what_pillow_logs_does_not_reach_the_user_either(tmp_path: Path) -> None:
@@ -286,9 +288,9 @@ def test_what_libtiff_prints_is_said_of_the_file_and_not_printed(
     Image.fromarray(noise).save(path, compression="group4")
     with Image.open(path) as image:
         start, size = image.tag_v2[273][0], image.tag_v2[279][0]  # type: ignore[attr-defined]
-    whole = bytearray(path.read_bytes())
-    whole[start + size // 2 : start + size // 2 + 20] = b"\x5a" * 20
-    path.write_bytes(whole)
+    content = bytearray(path.read_bytes())
+    content[start + size // 2 : start + size // 2 + 20] = b"\x5a" * 20
+    path.write_bytes(content)
     with pytest.raises(DataError, match=r"a\.tif: damaged or truncated"):
         decode(path)
     assert capfd.readouterr().err == ""

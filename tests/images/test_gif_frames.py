@@ -34,11 +34,11 @@ def test_few_colours_are_exact_and_more_are_named(channels: int, count: int) -> 
     assert bool(lost_in_gif(pixels)) == is_lost
     stream = io.BytesIO()
     as_gif_frame(pixels).save(stream, "GIF")
-    found = np.asarray(Image.open(stream).convert("RGBA"))
+    read_back = np.asarray(Image.open(stream).convert("RGBA"))
     right = np.asarray(Image.fromarray(pixels.squeeze()).convert("RGBA"))
-    assert np.array_equal(found[..., 3], right[..., 3])
-    seen = right[..., 3] > 0
-    assert np.array_equal(found[seen], right[seen]) == (not is_lost)
+    assert np.array_equal(read_back[..., 3], right[..., 3])
+    is_visible = right[..., 3] > 0
+    assert np.array_equal(read_back[is_visible], right[is_visible]) == (not is_lost)
 
 
 @pytest.mark.parametrize("few", [False, True])

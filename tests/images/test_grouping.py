@@ -11,7 +11,7 @@ from PIL import Image
 
 import isthmus
 from isthmus.api.normal_pictures import _group_keys
-from isthmus.api.picture_source import open_pictures
+from isthmus.api.picture_listing import open_pictures
 from isthmus.errors import DataError, UsageError
 from isthmus.evaluation.selection.objectives import split_folds
 from isthmus.evaluation.training_data import find_training_split
@@ -103,9 +103,9 @@ def test_a_training_holds_out_whole_patients(patients: ImageSet, caplog: pytest.
 
 
 def test_compare_and_tune_hold_out_whole_patients(patients: ImageSet) -> None:
-    found = isthmus.compare(patients, ["dense"], code="2", steps=2, groups=PATTERN)
+    comparison = isthmus.compare(patients, ["dense"], code="2", steps=2, groups=PATTERN)
     _, held = hold_out(patients, 0.2, seed=1, groups=number_groups(group_images(patients, PATTERN)))
-    assert found.test_images == len(held)
+    assert comparison.test_images == len(held)
     with pytest.raises(DataError, match="matches none"):
         isthmus.compare(patients, ["dense"], code="2", steps=2, groups="x(.)")
     tuned = isthmus.tune(patients, ["code=2"], recipe="dense", folds=2, steps=2, groups=PATTERN)
@@ -153,9 +153,9 @@ def test_compare_and_tune_follow_the_groups_of_a_list(
     parts: list[tuple[ImageSet, ImageSet]] = []
 
     def spy(images: ImageSet, *args: Any, **options: Any) -> Any:
-        found = hold_out(images, *args, **options)
-        parts.append((images.subset(found[0]), images.subset(found[1])))
-        return found
+        split = hold_out(images, *args, **options)
+        parts.append((images.subset(split[0]), images.subset(split[1])))
+        return split
 
     monkeypatch.setattr("isthmus.training.data.hold_out", spy)
 
@@ -180,8 +180,8 @@ def test_a_group_left_alone_in_a_fold_does_not_fail_its_trial(listed: Path) -> N
     lines = [line for line in listed.read_text().splitlines() if line[-1:] in ("t", "2", "3")]
     listed.write_text("\n".join(lines))
     for groups in (None, r"/p(\d)"):
-        found = isthmus.tune(listed, ["code=2"], recipe="dense", folds=2, steps=2, groups=groups)
-        assert [trial.state for trial in found.trials] == ["done"]
+        tuning = isthmus.tune(listed, ["code=2"], recipe="dense", folds=2, steps=2, groups=groups)
+        assert [trial.state for trial in tuning.trials] == ["done"]
 
 
 def test_a_list_of_one_group_is_divided_all_the_same(listed: Path, caplog: pytest.LogCaptureFixture) -> None:

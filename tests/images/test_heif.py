@@ -73,7 +73,7 @@ def test_it_is_not_written_in_place(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a\.heic: the file name must end with"):
         isthmus.denoise_files(tmp_path, out=tmp_path, in_place=True, sigma=1)
     assert path.read_bytes() == before
-    assert [one.name for one in tmp_path.iterdir()] == ["a.heic"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.heic"]
 
 
 @pytest.mark.parametrize("size", [20, 60, 200])

@@ -82,8 +82,8 @@ def test_a_gzip_bomb_stops_at_the_promised_size(tmp_path: Path) -> None:
 def test_damaged_gzip_is_a_data_error(tmp_path: Path) -> None:
     path = tmp_path / "a-ubyte.gz"
     write_idx(path, np.random.default_rng(0).integers(0, 256, (50, 9, 9), dtype=np.uint8))
-    whole = path.read_bytes()
-    for damaged in (whole[:-20], whole[:200], whole[:300] + b"\xff" * 50 + whole[350:]):
+    content = path.read_bytes()
+    for damaged in (content[:-20], content[:200], content[:300] + b"\xff" * 50 + content[350:]):
         path.write_bytes(damaged)
         with pytest.raises(DataError):
             read_idx(path)
@@ -99,12 +99,12 @@ def test_labels_are_found_beside(tmp_path: Path, suffix: str, form: str) -> None
     assert find_label_file(images) is None
     assert read_idx_set(images).labels is None
     write_idx(tmp_path / (form.format("labels-idx1") + suffix), np.array([2, 0, 2], np.uint8))
-    found = read_idx_set(images)
-    assert found.labels is not None
-    assert found.labels.tolist() == [2, 0, 2]
-    assert found.classes == ("0", "1", "2")
-    assert found.shape == (2, 2, 1)
-    assert found.names == ("0", "1", "2")
+    images_read = read_idx_set(images)
+    assert images_read.labels is not None
+    assert images_read.labels.tolist() == [2, 0, 2]
+    assert images_read.classes == ("0", "1", "2")
+    assert images_read.shape == (2, 2, 1)
+    assert images_read.names == ("0", "1", "2")
 
 
 def test_labels_of_another_length_and_labels_as_images(tmp_path: Path) -> None:

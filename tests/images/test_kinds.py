@@ -59,8 +59,8 @@ def test_every_kind_holds_the_same_pixels(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_comes_back_is_of_the_same_kind(tmp_path: Path, kind: str) -> None:
     image = given(kind, tmp_path)
-    batch, found = to_batch(image)
-    back = found.restore(1 - batch)
+    batch, kind_of_image = to_batch(image)
+    back = kind_of_image.restore(1 - batch)
     if kind == "tensor":
         assert isinstance(back, torch.Tensor) and torch.equal(back, 255 - image)
         return
@@ -130,12 +130,12 @@ def pillow(mode: str) -> Image.Image:
 def test_pillow_images_of_every_mode_are_read_as_their_files_are(mode: str) -> None:
     channels, dtype = MODES[mode]
     image = pillow(mode)
-    found = read_image(image)
-    assert found.shape == (5, 6, channels) and found.dtype == dtype
+    pixels = read_image(image)
+    assert pixels.shape == (5, 6, channels) and pixels.dtype == dtype
     if mode in ("L", "RGB"):
-        assert np.array_equal(found.squeeze(), np.asarray(image))
+        assert np.array_equal(pixels.squeeze(), np.asarray(image))
     if mode in ("I;16", "F"):
-        assert np.array_equal(found[..., 0], np.asarray(image))
+        assert np.array_equal(pixels[..., 0], np.asarray(image))
     batch, kind = to_batch(image)
     back = kind.restore(batch)
     assert isinstance(back, Image.Image) and back.size == image.size
@@ -150,8 +150,8 @@ def test_pillow_images_are_turned_upright_and_laid_on_white() -> None:
     assert np.array_equal(read_image(image), np.rot90(PIXELS, -1))
     clear = Image.fromarray(np.dstack([PIXELS, np.zeros((5, 6), np.uint8)]))
     assert (read_image(clear) == 255).all()
-    kept, _ = receive(clear, alpha="keep")
-    assert np.array_equal(kept[..., :3], PIXELS) and (kept[..., 3] == 0).all()
+    with_alpha, _ = receive(clear, alpha="keep")
+    assert np.array_equal(with_alpha[..., :3], PIXELS) and (with_alpha[..., 3] == 0).all()
 
 
 def test_what_cannot_be_read_is_refused_with_its_reason(tmp_path: Path) -> None:
@@ -213,12 +213,12 @@ def test_samples_elsewhere_are_refused_with_the_range_that_maps_them(
 def test_a_range_maps_them_and_back(array: np.ndarray, hint: str, as_tensor: bool) -> None:
     low, high = (float(end) for end in hint.removeprefix("range=(").removesuffix(")").split(","))
     image = torch.from_numpy(array).permute(2, 0, 1)[None] if as_tensor else array
-    wanted = (array.astype(float) - low) / (high - low)
-    for found in (isthmus.read(image, range=(low, high)).image(0), read_image(image, range=(low, high))):
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    expected = (array.astype(float) - low) / (high - low)
+    for pixels in (isthmus.read(image, range=(low, high)).image(0), read_image(image, range=(low, high))):
+        assert pixels.dtype == np.float32
+        np.testing.assert_allclose(pixels, expected, atol=1e-6)
     batch, kind = to_batch(image, range=(low, high))
-    np.testing.assert_allclose(batch[0].permute(1, 2, 0), wanted, atol=1e-6)
+    np.testing.assert_allclose(batch[0].permute(1, 2, 0), expected, atol=1e-6)
     back = kind.restore(batch)
     assert back.dtype == image.dtype
     np.testing.assert_allclose(back, image, atol=1e-4 if array.dtype.kind == "f" else 0)
@@ -255,8 +255,8 @@ def test_files_of_wide_samples_are_mapped(tmp_path: Path) -> None:
     Image.fromarray((deep - 500).astype(np.int32)).save(tmp_path / "c.tif")
     np.save(tmp_path / "d.npy", deep)
     for name in ("a.png", "b.tif", "d.npy"):
-        found = read_image(tmp_path / name, range=(0, 4095))
-        np.testing.assert_allclose(found[..., 0], deep / 4095, atol=1e-6)
+        pixels = read_image(tmp_path / name, range=(0, 4095))
+        np.testing.assert_allclose(pixels[..., 0], deep / 4095, atol=1e-6)
     with pytest.raises(DataError) as caught:
         read_image(tmp_path / "b.tif")
     assert "range=(0, 4095)" in str(caught.value.hint)

@@ -26,6 +26,6 @@ def test_streams_of_webp(profile: bytes, frames: int, *, lossless: bool, opaque:
     stream = io.BytesIO()
     pictures[0].save(stream, "WEBP", lossless=lossless, icc_profile=profile, **more)
     assert profile in stream.getvalue()
-    found = np.asarray(Image.open(stream).convert("RGB"))
-    assert np.array_equal(found, np.asarray(pictures[0].convert("RGB"))) == lossless
+    read_back = np.asarray(Image.open(stream).convert("RGB"))
+    assert np.array_equal(read_back, np.asarray(pictures[0].convert("RGB"))) == lossless
     assert lossy_parts(stream.getvalue()) == (not lossless, False)

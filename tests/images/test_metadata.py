@@ -178,19 +178,19 @@ def test_chunks_that_remain_true_are_kept_and_the_others_named(tmp_path: Path) -
         (b"oFFs", struct.pack(">iiB", 5, 6, 0)),
     ]
     (tmp_path / "a.png").write_bytes(png(photo(8, 12), *chunks))
-    found = read_metadata(tmp_path / "a.png")
-    assert (found.aspect, found.background) == ((3, 4), (257, 514, 65535))
-    assert found.dropped == ("the chunks sBIT, tIME, oFFs",)
-    save_image(tmp_path / "b.png", photo(8, 12), metadata=found)
+    metadata_read = read_metadata(tmp_path / "a.png")
+    assert (metadata_read.aspect, metadata_read.background) == ((3, 4), (257, 514, 65535))
+    assert metadata_read.dropped == ("the chunks sBIT, tIME, oFFs",)
+    save_image(tmp_path / "b.png", photo(8, 12), metadata=metadata_read)
     assert {chunks[0], chunks[1]} <= set(read_chunks(io.BytesIO((tmp_path / "b.png").read_bytes())))
-    save_image(tmp_path / "deep.png", np.zeros((8, 12, 4), np.uint16), metadata=found)
+    save_image(tmp_path / "deep.png", np.zeros((8, 12, 4), np.uint16), metadata=metadata_read)
     written = dict(read_chunks(io.BytesIO((tmp_path / "deep.png").read_bytes())))
     assert written[b"bKGD"] == struct.pack(">3H", 257, 514, 65535)
     for suffix, kind in ((".jpg", "JPEG"), (".tif", "TIFF")):
-        save_image(tmp_path / f"b{suffix}", photo(8, 12), metadata=found)
+        save_image(tmp_path / f"b{suffix}", photo(8, 12), metadata=metadata_read)
         assert read_metadata(tmp_path / f"b{suffix}").aspect == (3, 4)
-        assert lost_parts(kind, found) == ("the chunks sBIT, tIME, oFFs", "the background colour")
-    assert "the shape of pixels" in lost_parts("WEBP", found)
+        assert lost_parts(kind, metadata_read) == ("the chunks sBIT, tIME, oFFs", "the background colour")
+    assert "the shape of pixels" in lost_parts("WEBP", metadata_read)
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_no_resolution_is_made_up(tmp_path: Path) -> None:
     Image.fromarray(photo(8, 12)).save(tmp_path / "a.jpg", exif=exif)
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.info.get("dpi") == (72, 72)  # Pillow's own
-    found = read_metadata(tmp_path / "a.jpg")
-    assert found.dpi is None
+    metadata_read = read_metadata(tmp_path / "a.jpg")
+    assert metadata_read.dpi is None
     for suffix in ("png", "tif", "bmp", "dib", "jpg"):
-        save_image(tmp_path / f"b.{suffix}", photo(8, 12), metadata=found)
+        save_image(tmp_path / f"b.{suffix}", photo(8, 12), metadata=metadata_read)
         again = read_metadata(tmp_path / f"b.{suffix}")
         assert (again.dpi, again.aspect) == (None, None)
     exif[0x011A], exif[0x011B], exif[0x0128], exif[0x0112] = 300.0, 150.0, 2, 6

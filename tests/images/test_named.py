@@ -98,7 +98,7 @@ def publish(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRY, "mnist", NamedSet(official.base, splits, official.classes))
 
 
-def kept(cache: Path) -> list[str]:
+def cached_names(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.rglob("*") if path.is_file())
 
 
@@ -107,7 +107,7 @@ def test_a_download_is_verified_and_then_kept(
 ) -> None:
     publish(server, monkeypatch)
     assert first_value("mnist:test") == 8
-    assert kept(cache) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
+    assert cached_names(cache) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
     monkeypatch.setenv("ISTHMUS_MIRROR", "http://127.0.0.1:9")  # the cache is enough now
     assert first_value("mnist:test") == 8
 
@@ -116,7 +116,7 @@ def test_a_wrong_checksum_leaves_nothing(server: Path, cache: Path) -> None:
     write_set(server / "mnist", 8)  # not the official bytes
     with pytest.raises(DataError, match="checksum is wrong") as caught:
         read_named("mnist")
-    assert kept(cache) == []
+    assert cached_names(cache) == []
     assert str(cache / "mnist") in str(caught.value.hint)
 
 
@@ -128,7 +128,7 @@ def test_a_missing_file_and_a_missing_server(cache: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="no connection") as caught:
         read_named("fashion-mnist")
     assert "$ISTHMUS_DATA/fashion-mnist" in str(caught.value.hint)
-    assert kept(cache) == []
+    assert cached_names(cache) == []
 
 
 def test_a_cache_that_cannot_be_written_is_not_called_a_missing_connection(

@@ -34,20 +34,20 @@ def pack(folder: Path, archive: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["arrays", "folders", "archives", "lists", "folder and list"])
 def test_every_kind_of_set_pairs(tmp_path: Path, kind: str) -> None:
-    one, two = write(tmp_path / "in", INPUTS), write(tmp_path / "out", TARGETS, suffix=".tif")
+    inputs_folder, two = write(tmp_path / "in", INPUTS), write(tmp_path / "out", TARGETS, suffix=".tif")
     given: dict[str, tuple[object, object]] = {
         "arrays": (INPUTS, TARGETS),
-        "folders": (one, two),
-        "archives": (pack(one, tmp_path / "in.tar"), pack(two, tmp_path / "out.tar")),
-        "lists": (sorted(one.iterdir()), sorted(two.iterdir())),
-        "folder and list": (one, sorted(two.iterdir())),
+        "folders": (inputs_folder, two),
+        "archives": (pack(inputs_folder, tmp_path / "in.tar"), pack(two, tmp_path / "out.tar")),
+        "lists": (sorted(inputs_folder.iterdir()), sorted(two.iterdir())),
+        "folder and list": (inputs_folder, sorted(two.iterdir())),
     }
     pairs = pair_sets(*map(isthmus.read, given[kind]))
     assert pairs.shape == (12, 10, 4)
     assert (pairs.input_channels, pairs.target_channels) == (1, 3)
-    found = split_pair(pairs)
-    assert np.array_equal(found[0].stack(range(6)), INPUTS)
-    assert np.array_equal(found[1].stack(range(6)), TARGETS)
+    split = split_pair(pairs)
+    assert np.array_equal(split[0].stack(range(6)), INPUTS)
+    assert np.array_equal(split[1].stack(range(6)), TARGETS)
 
 
 def test_names_decide_not_places(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_sizes_may_differ_from_pair_to_pair_and_samples_widen() -> None:
     assert [pairs.image(row).shape for row in range(2)] == [(8, 9, 2), (10, 7, 2)]
     assert pairs.dtype == np.uint16
     assert pairs.image(1)[0, 0].tolist() == [3 * 257, 1000]
-    assert [one.shape for one in split_pair(pairs)[1]] == [(8, 9, 1), (10, 7, 1)]
+    assert [target.shape for target in split_pair(pairs)[1]] == [(8, 9, 1), (10, 7, 1)]
 
 
 def test_crops_and_turns_are_alike_for_both() -> None:

@@ -16,8 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from isthmus.errors import DataError
 from isthmus.images.formats import decode
-from isthmus.images.opening import read_small
-from isthmus.images.plain_png import decode_plain, read_plain
+from isthmus.images.plain_png import decode_plain, read_plain, read_small
 from isthmus.images.runs import ReadOptions
 
 from .files import photo, save
@@ -44,8 +43,8 @@ def png(image: np.ndarray, *, filters: Sequence[int], before: bytes = b"", parts
             np.where(distances[1] <= distances[2], above[1:], corner),
         )
         kind = filters[y % len(filters)]
-        told = [0, left, above[1:], (left + above[1:]) // 2, paeth][kind]
-        rows.append(bytes([kind]) + ((row[1:] - told) % 256).astype(np.uint8).tobytes())
+        predicted = [0, left, above[1:], (left + above[1:]) // 2, paeth][kind]
+        rows.append(bytes([kind]) + ((row[1:] - predicted) % 256).astype(np.uint8).tobytes())
         above = row
     data = zlib.compress(b"".join(rows))
     cuts = np.linspace(0, len(data), parts + 1).astype(int)
@@ -66,7 +65,7 @@ def test_every_filter_is_undone_however_images_are_stacked(tmp_path: Path, chann
         assert read_plain(content, max_pixels=100) is not None
         (tmp_path / f"{number:02}.png").write_bytes(content)
     images = read_folder(tmp_path)
-    assert all(np.array_equal(images.image(i), one) for i, one in enumerate(originals))
+    assert all(np.array_equal(images.image(i), original) for i, original in enumerate(originals))
 
 
 def test_a_wrong_byte_anywhere_is_judged_as_by_pillow_alone(tmp_path: Path) -> None:
@@ -77,7 +76,7 @@ def test_a_wrong_byte_anywhere_is_judged_as_by_pillow_alone(tmp_path: Path) -> N
             wrong = bytes([*good[:place], good[place] ^ change, *good[place + 1 :]])
             (tmp_path / f"{place:03}-{change}.png").write_bytes(wrong)
     images = read_folder(tmp_path, ReadOptions(channels=3))
-    reasons = {one.name: one.reason for one in images.skipped}
+    reasons = {skipped.name: skipped.reason for skipped in images.skipped}
     assert 50 < len(reasons) < 2 * len(good)
     for path in sorted(tmp_path.glob("*.png")):
         if path.name in reasons:
@@ -86,8 +85,8 @@ def test_a_wrong_byte_anywhere_is_judged_as_by_pillow_alone(tmp_path: Path) -> N
             assert caught.value.message == f"{path}: {reasons[path.name]}"
         else:
             expected = decode(path)
-            found = images.image(images.names.index(path.name))
-            assert np.array_equal(found, np.broadcast_to(expected, (*expected.shape[:2], 3)))
+            pixels = images.image(images.names.index(path.name))
+            assert np.array_equal(pixels, np.broadcast_to(expected, (*expected.shape[:2], 3)))
 
 
 def test_what_a_file_holds_beside_its_pixels_is_heeded(tmp_path: Path) -> None:
@@ -129,4 +128,4 @@ def test_a_pipe_with_the_name_of_an_image_is_not_waited_for(tmp_path: Path) -> N
     save(tmp_path / "b.png", photo(4, 4))
     images = read_folder(tmp_path)
     assert images.names == ("b.png",)
-    assert [one.name for one in images.skipped] == ["a.png"]
+    assert [skipped.name for skipped in images.skipped] == ["a.png"]

@@ -41,10 +41,10 @@ def png(bits: int, samples: np.ndarray, key: tuple[int, ...]) -> bytes:
 def test_gray(bits: int, high: int, place: tuple[int, int]) -> None:
     samples = RANDOM.integers(0, 2**bits, (9, 11))
     key = int(samples[place])
-    found = decode_source(png(bits, samples, (key | (high << bits) & 0xFFFF,)), alpha="keep")
-    top = np.iinfo(found.dtype).max
-    assert np.array_equal(found[..., 0], samples * top // (2**bits - 1))
-    assert np.array_equal(found[..., 1], np.where(samples == key, 0, top))
+    pixels = decode_source(png(bits, samples, (key | (high << bits) & 0xFFFF,)), alpha="keep")
+    top = np.iinfo(pixels.dtype).max
+    assert np.array_equal(pixels[..., 0], samples * top // (2**bits - 1))
+    assert np.array_equal(pixels[..., 1], np.where(samples == key, 0, top))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -53,10 +53,10 @@ def test_colour(bits: int, high: int) -> None:
     samples = RANDOM.integers(0, 2**bits, (9, 11, 3))
     samples[0, :3] = samples[4, 5]
     key = tuple(int(level) | (high << bits) & 0xFFFF for level in samples[4, 5])
-    found = decode_source(png(bits, samples, key), alpha="keep")
-    top = np.iinfo(found.dtype).max
-    assert np.array_equal(found[..., :3], samples)
-    assert np.array_equal(found[..., 3], np.where((samples == samples[4, 5]).all(2), 0, top))
+    pixels = decode_source(png(bits, samples, key), alpha="keep")
+    top = np.iinfo(pixels.dtype).max
+    assert np.array_equal(pixels[..., :3], samples)
+    assert np.array_equal(pixels[..., 3], np.where((samples == samples[4, 5]).all(2), 0, top))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -68,7 +68,7 @@ def test_colour_that_pillow_has_opened(bits: int, times: int) -> None:
     for _ in range(times):
         scale_key(image)
     for _ in range(2):
-        found = decode_source(image, alpha="keep")
+        pixels = decode_source(image, alpha="keep")
         eight = samples >> (bits - 8)
-        assert np.array_equal(found[..., :3], eight)
-        assert np.array_equal(found[..., 3], np.where((eight == eight[4, 5]).all(2), 0, 255))
+        assert np.array_equal(pixels[..., :3], eight)
+        assert np.array_equal(pixels[..., 3], np.where((eight == eight[4, 5]).all(2), 0, 255))

@@ -43,8 +43,10 @@ def test_lists_of_everything_in_order(place: Path) -> None:
             "t.npy[-1]",
         ]
     )
-    wanted = [2, 0, 1, 3, 6, 7, 0, 2, 1, 3, 8, 11]
-    assert [int(np.flatnonzero((one[..., 0] == DIGITS).all((1, 2)))[0]) for one in images] == wanted
+    expected_rows = [2, 0, 1, 3, 6, 7, 0, 2, 1, 3, 8, 11]
+    assert [
+        int(np.flatnonzero((image[..., 0] == DIGITS).all((1, 2)))[0]) for image in images
+    ] == expected_rows
     assert images.names[0] == "d/0/2.png" and images.names[1] == "1" and images.names[6] == "d/0/0.png"
     assert images.shape == (7, 8, 1) and images.labels is None
     mixed = isthmus.read((DIGITS[0], colour[:3]))
@@ -58,9 +60,9 @@ def test_lists_of_files_leave_broken_ones_out() -> None:
     Path("bad.png").write_bytes(b"nothing")
     images = isthmus.read(["d/0/0.png", "bad.png", "d/1/1.png"])
     assert images.names == ("d/0/0.png", "d/1/1.png")
-    assert [one.name for one in images.skipped] == ["bad.png"]
+    assert [skipped.name for skipped in images.skipped] == ["bad.png"]
     mixed = isthmus.read(["d/0/0.png", "bad.png", DIGITS[3]])
-    assert len(mixed) == 2 and [one.name for one in mixed.skipped] == ["bad.png"]
+    assert len(mixed) == 2 and [skipped.name for skipped in mixed.skipped] == ["bad.png"]
     for nothing in (["bad.png"], [b"bad"], []):
         with pytest.raises(DataError, match=r"can be read|empty list"):
             isthmus.read(nothing)
@@ -91,11 +93,11 @@ def test_one_image_by_its_number(place: Path, index: str, row: int) -> None:
 
 @pytest.mark.usefixtures("place")
 def test_names_with_a_split_and_ranges_of_images() -> None:
-    whole = isthmus.read("fashion-sample:test")
-    assert np.array_equal(read_image("fashion-sample:test[17]"), whole[17])
+    all_images = isthmus.read("fashion-sample:test")
+    assert np.array_equal(read_image("fashion-sample:test[17]"), all_images[17])
     part = isthmus.read("fashion-sample:test[10:20]")
-    assert part.fingerprint() == whole[10:20].fingerprint()
-    assert part.names == whole.names[10:20] and part.source == "fashion-sample:test[10:20]"
+    assert part.fingerprint() == all_images[10:20].fingerprint()
+    assert part.names == all_images.names[10:20] and part.source == "fashion-sample:test[10:20]"
     assert len(isthmus.read("t.npy[:3]")) == 3 and len(isthmus.read("t.npy[-2:]")) == 2
     assert len(isthmus.read("d[1:]")) == 3
 
@@ -143,7 +145,7 @@ def test_an_image_set_is_a_sequence(images: ImageSet) -> None:
         part = images[index]
         rows = np.arange(12)[index if isinstance(index, slice) or len(index) else slice(0)]
         assert isinstance(part, ImageSet) and part.names == tuple(images.names[i] for i in rows)
-        assert all(np.array_equal(one[..., 0], DIGITS[row]) for one, row in zip(part, rows, strict=True))
+        assert all(np.array_equal(image[..., 0], DIGITS[row]) for image, row in zip(part, rows, strict=True))
         if images.labels is not None:
             assert part.labels is not None and part.labels.tolist() == (rows % 3).tolist()
     for bad in (12, -13, [0, 12], [True, False], "3", 1.5):

@@ -89,15 +89,15 @@ def test_without_a_label_on_every_image_there_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"this is not an archive" * 60, "not a readable tar"),
         (b"", "not a readable tar"),
     ],
 )
-def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read(tmp_path / "a.tar")
 
 
@@ -151,10 +151,16 @@ def test_shares_together_are_the_batch_of_one_process(how: dict[str, object], tm
     alone = Batches(in_memory, batch=7, seed=3, **how)  # type: ignore[arg-type]
     parts = [Batches(images, batch=7, seed=3, share=(i, 3), **how) for i in range(3)]  # type: ignore[arg-type]
     for step in range(9):
-        wanted, found = alone(step), [part(step) for part in parts]
-        assert np.array_equal(np.concatenate([f.images.numpy() for f in found]), wanted.images.numpy())
-        assert [i for f in found for i in f.indices] == wanted.indices.tolist()
-        assert [(f.part.start, f.part.stop, f.total) for f in found] == [(0, 2, 7), (2, 4, 7), (4, 7, 7)]
+        expected, part_batches = alone(step), [part(step) for part in parts]
+        assert np.array_equal(
+            np.concatenate([f.images.numpy() for f in part_batches]), expected.images.numpy()
+        )
+        assert [i for f in part_batches for i in f.indices] == expected.indices.tolist()
+        assert [(f.part.start, f.part.stop, f.total) for f in part_batches] == [
+            (0, 2, 7),
+            (2, 4, 7),
+            (4, 7, 7),
+        ]
 
 
 def test_members_with_strange_names_are_read_and_links_are_named(tmp_path: Path) -> None:
@@ -173,4 +179,4 @@ def test_members_with_strange_names_are_read_and_links_are_named(tmp_path: Path)
         archive.addfile(link)
     images = read(place)
     assert list(images.names) == [f"strange.tar/{name}" for name in names]
-    assert [one.name for one in images.skipped] == ["strange.tar/f.png"]
+    assert [skipped.name for skipped in images.skipped] == ["strange.tar/f.png"]

@@ -32,19 +32,21 @@ def test_labels_and_groups_of_a_list(folder: Path, encoding: str, header: str) -
         cells = [f"scans/{index}.png", LABELS[index], PATIENTS[index]]
         lines.append(",".join(cells if not header.startswith("patient") else reversed(cells)))
     (folder / "list.csv").write_text("\n".join(lines) + "\n", encoding)
-    found = isthmus.read(folder / "list.csv")
-    assert found.names == ("scans/3.png", "scans/1.png", "scans/0.png", "scans/2.png")
-    assert [int(found.image(row)[0, 0, 0]) for row in range(4)] == [30, 10, 0, 20]
-    assert found.labels is not None
-    assert [found.classes[label] for label in found.labels] == ["cat", "dog", "cat", "dog"]
-    assert found.groups == tuple(PATIENTS[index] for index in (3, 1, 0, 2))
+    images = isthmus.read(folder / "list.csv")
+    assert images.names == ("scans/3.png", "scans/1.png", "scans/0.png", "scans/2.png")
+    assert [int(images.image(row)[0, 0, 0]) for row in range(4)] == [30, 10, 0, 20]
+    assert images.labels is not None
+    assert [images.classes[label] for label in images.labels] == ["cat", "dog", "cat", "dog"]
+    assert images.groups == tuple(PATIENTS[index] for index in (3, 1, 0, 2))
 
 
 def test_paths_alone_tabs_and_missing_files(folder: Path) -> None:
     (folder / "list.txt").write_text("scans/2.png\nscans/none.png\n\n", "utf-8-sig")
-    found = isthmus.read(folder / "list.txt")
-    assert (found.names, found.labels) == (("scans/2.png",), None)
-    assert [(one.name, one.reason) for one in found.skipped] == [("scans/none.png", "no such file")]
+    images = isthmus.read(folder / "list.txt")
+    assert (images.names, images.labels) == (("scans/2.png",), None)
+    assert [(skipped.name, skipped.reason) for skipped in images.skipped] == [
+        ("scans/none.png", "no such file")
+    ]
     (folder / "list.tsv").write_text("path\tlabel\nscans/2.png\ta\nscans/1.png\t\n")
     tabbed = isthmus.read(folder / "list.tsv")
     assert tabbed.labels is None
@@ -65,9 +67,9 @@ def test_tables_as_spreadsheets_write_them(
     text = "".join(f"{delimiter.join(row)}\r\n" for row in rows)
     mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
     (folder / "list.csv").write_bytes(mark + text.encode(encoding))
-    found = isthmus.read(folder / "list.csv")
-    assert (found.names, found.classes) == (("scans/0.png", "scans/1.png"), ("a, b; c",))
-    assert found.groups == ("p\u00e41", "p\u00e41")
+    images = isthmus.read(folder / "list.csv")
+    assert (images.names, images.classes) == (("scans/0.png", "scans/1.png"), ("a, b; c",))
+    assert images.groups == ("p\u00e41", "p\u00e41")
 
 
 def test_the_separator_that_excel_names(folder: Path) -> None:
@@ -77,9 +79,9 @@ def test_the_separator_that_excel_names(folder: Path) -> None:
 
 def test_a_file_that_is_listed_twice_is_read_once_and_one_with_two_labels_refused(folder: Path) -> None:
     (folder / "list.csv").write_text("scans/0.png,a\nscans/1.png,b\nscans/../scans/0.png,a\n")
-    found = isthmus.read(folder / "list.csv")
-    assert found.names == ("scans/0.png", "scans/1.png")
-    assert "1 row of" in found.notes[0]
+    images = isthmus.read(folder / "list.csv")
+    assert images.names == ("scans/0.png", "scans/1.png")
+    assert "1 row of" in images.notes[0]
     (folder / "list.csv").write_text("scans/0.png,a\nscans/1.png,b\nscans/0.png,b\n")
     with pytest.raises(DataError, match=r"lists scans/0.png twice, with the labels 'a' and 'b'"):
         isthmus.read(folder / "list.csv")

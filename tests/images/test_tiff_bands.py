@@ -55,8 +55,8 @@ def test_every_sample_is_read(tmp_path: Path, layout: str, dtype: str) -> None:
     expected = np.moveaxis(array, 0, -1) if shape[0] == 5 else array
     assert images.dtype == dtype
     assert np.array_equal(images.image(0), expected)
-    told = any("pages are read as the channels" in note for note in images.notes)
-    assert told == ("pages" in layout or layout == "ImageJ")
+    is_noted = any("pages are read as the channels" in note for note in images.notes)
+    assert is_noted == ("pages" in layout or layout == "ImageJ")
 
 
 @pytest.mark.parametrize("how", [{"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}])
@@ -114,8 +114,8 @@ def test_wide_samples_are_mapped_by_their_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [30, 200, 900])
 def test_what_is_cut_short_is_damaged(tmp_path: Path, cut: int) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples((20, 30, 5), "uint8"), **CONTIG)
-    whole = (tmp_path / "a.tif").read_bytes()
-    (tmp_path / "a.tif").write_bytes(whole[:-cut])
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-cut])
     with pytest.raises(ImageFileError):
         isthmus.read(tmp_path / "a.tif")
 

@@ -37,9 +37,9 @@ def test_palettes(tmp_path: Path, layout: dict[str, Any], bits: int, *, gray: bo
     stored = (palette * (257 if bits == 8 else 1)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=stored, **layout)
     right = palette.T.astype(dtype)[indices]
-    found = decode(tmp_path / "a.tif")
-    assert found.dtype == dtype
-    assert np.array_equal(found, right[..., : 1 if gray else 3])
+    pixels = decode(tmp_path / "a.tif")
+    assert pixels.dtype == dtype
+    assert np.array_equal(pixels, right[..., : 1 if gray else 3])
 
 
 def write_as(path: Path, samples: np.ndarray, photometric: int, **layout: Any) -> None:
@@ -86,9 +86,9 @@ def test_inks_with_alpha_are_read_and_spot_inks_refused(tmp_path: Path, planar: 
     stored = samples if planar == "contig" else samples.transpose(2, 0, 1).copy()
     options: dict[str, Any] = {"photometric": "separated", "planarconfig": planar}
     tifffile.imwrite(tmp_path / "a.tif", stored, extrasamples=["unassalpha"], **options)
-    found = decode(tmp_path / "a.tif", alpha="keep")
-    assert np.array_equal(found[..., :3], right)
-    assert np.abs(found[..., 3] / 255 - samples[..., 4] / np.iinfo(dtype).max).max() < 0.0021
+    pixels = decode(tmp_path / "a.tif", alpha="keep")
+    assert np.array_equal(pixels[..., :3], right)
+    assert np.abs(pixels[..., 3] / 255 - samples[..., 4] / np.iinfo(dtype).max).max() < 0.0021
     tifffile.imwrite(tmp_path / "spot.tif", stored, extrasamples=["unspecified"], **options)
     with pytest.raises(DataError, match="SEPARATED"):
         decode(tmp_path / "spot.tif")
@@ -133,8 +133,8 @@ def test_planar_tiles_of_big_tiff(tmp_path: Path, kind: int, suffix: str, dtype:
     assert np.array_equal(decode(tmp_path / f"a{suffix}"), pages[0].transpose(1, 2, 0))
     done = isthmus.denoise_files(tmp_path / f"a{suffix}", out=tmp_path / f"b{suffix}", sigma=0)
     assert (done.files[0].pages, done.files[0].lost) == (kind, "")
-    found = tifffile.imread(tmp_path / f"b{suffix}").reshape(kind, 70, 90, 3)
-    assert np.array_equal(found, np.stack([page.transpose(1, 2, 0) for page in pages]))
+    stored = tifffile.imread(tmp_path / f"b{suffix}").reshape(kind, 70, 90, 3)
+    assert np.array_equal(stored, np.stack([page.transpose(1, 2, 0) for page in pages]))
 
 
 def write_palette(
@@ -163,13 +163,13 @@ def test_colours_of_a_palette_are_divided_by_alpha(
     stored = samples if planar == "contig" else samples.transpose(2, 0, 1).copy()
     levels = (palette * (65535 // top)).astype(np.uint16)
     write_palette(tmp_path / "a.tif", stored, levels, kind, planarconfig=planar)
-    found = decode(tmp_path / "a.tif", alpha="keep")
+    pixels = decode(tmp_path / "a.tif", alpha="keep")
     opacity = samples[..., 1:].astype(np.int64)
     right = palette.T[samples[..., 0]]
     if kind == 1:
         right = np.where(opacity == 0, 0, (right * top // np.maximum(opacity, 1)).clip(0, top))
-    assert found.dtype == dtype
-    assert np.array_equal(found, np.concatenate([right, opacity], axis=2))
+    assert pixels.dtype == dtype
+    assert np.array_equal(pixels, np.concatenate([right, opacity], axis=2))
 
 
 @pytest.mark.parametrize("layout", [{}, {"compression": "zstd"}, {"compression": "lzw"}])
@@ -200,5 +200,5 @@ def test_signed_samples_are_divided_by_alpha(tmp_path: Path) -> None:
     samples = np.full((3, 4, 4), 16384, np.int16)
     samples[0, 0, :3] = [-100, 100, 20000]
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=["assocalpha"])
-    found = decode(tmp_path / "a.tif", alpha="keep", value_range=(-32768, 32767))[0, 0, :3]
-    assert np.allclose(found * 65535 - 32768, [-200, 200, 32767], atol=1.1)
+    pixels = decode(tmp_path / "a.tif", alpha="keep", value_range=(-32768, 32767))[0, 0, :3]
+    assert np.allclose(pixels * 65535 - 32768, [-200, 200, 32767], atol=1.1)

@@ -45,8 +45,8 @@ def test_a_sub_folder_that_cannot_be_listed_is_skipped_by_name(
     locked(tmp_path / "d" / "c")
     for images in (read_folder(tmp_path / "d"), read(tmp_path / "d", cache=tmp_path / "cache")):
         assert images.names == ("a/1.png", "b/3.png")
-        assert [one.name for one in images.skipped] == ["b/deep/", "c/"]
-        assert all("cannot be listed" in one.reason for one in images.skipped)
+        assert [skipped.name for skipped in images.skipped] == ["b/deep/", "c/"]
+        assert all("cannot be listed" in skipped.reason for skipped in images.skipped)
 
 
 def test_a_top_folder_that_cannot_be_listed_is_an_error(
@@ -72,10 +72,10 @@ def test_links_to_folders_are_followed_and_each_folder_is_read_once(tmp_path: Pa
         (tmp_path / "d" / name).symlink_to(tmp_path / target)
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "d" / "link")
     (tmp_path / "d" / "circle").symlink_to("circle")
-    found = read_folder(tmp_path / "d")
-    assert found.names == ("link/2.png", "link/deep/3.png", "real/1.png")
-    assert (found.classes, found.skipped) == (("link", "real"), ())
-    assert found.notes[-2:] == (
+    images = read_folder(tmp_path / "d")
+    assert images.names == ("link/2.png", "link/deep/3.png", "real/1.png")
+    assert (images.classes, images.skipped) == (("link", "real"), ())
+    assert images.notes[-2:] == (
         "1 link to a folder is followed (link/)",
         "4 links to folders are not followed, for the folder is read already "
         "(a/, link/back/, real/up/ and 1 more)",
@@ -101,13 +101,13 @@ def test_damaged_cache_files_of_any_length_are_made_anew(tmp_path: Path) -> None
     first = np.array(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels)
     for suffix in (".npz", ".pixels"):
         (file,) = cache.glob(f"*{suffix}")
-        whole = file.read_bytes()
-        for length in (0, 1, 4, len(whole) // 2, len(whole) - 1):
-            file.write_bytes(whole[:length])
+        content = file.read_bytes()
+        for length in (0, 1, 4, len(content) // 2, len(content) - 1):
+            file.write_bytes(content[:length])
             assert np.array_equal(
                 np.asarray(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels), first
             )
-            assert file.read_bytes() == whole
+            assert file.read_bytes() == content
         file.write_bytes(b"PK\x03\x04" + bytes(60))
         assert np.array_equal(np.asarray(read_folder(tmp_path / "d", ReadOptions(cache=cache)).pixels), first)
     assert sorted(path.suffix for path in cache.iterdir()) == [".npz", ".pixels"]

@@ -42,14 +42,14 @@ def test_other_kinds_of_image_are_counted_and_named(tmp_path: Path) -> None:
     ):
         (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "a" / name).write_bytes(b"x")
-    found = isthmus.read(tmp_path / "a")
-    assert found.names == ("0.png", "1.png")
-    jxl, raw, editor = found.notes
+    images = isthmus.read(tmp_path / "a")
+    assert images.names == ("0.png", "1.png")
+    jxl, raw, editor = images.notes
     assert jxl.startswith("not read: 4 JPEG XL files (b.JXL, c.jxl, sub/d.jxl and 1 more); convert")
     assert editor.startswith("not read: 1 editor file (f.psd); ")
     assert raw.startswith("not read: 1 camera raw file (g.CR2); develop")
     done = isthmus.denoise_files(tmp_path / "a", out=tmp_path / "out", sigma=1)
-    assert list(done.notes[:3]) == list(found.notes)
+    assert list(done.notes[:3]) == list(images.notes)
 
 
 def test_a_folder_of_other_kinds_alone_has_the_advice_as_hint(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ def test_the_extra_that_reads_heic_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     files.add("a.HEIC", "sub/a.HEIC")
     assert files.notes() == ("not read: 1 HEIC file (sub/a.HEIC); pip install 'isthmus[formats]' reads them",)
     monkeypatch.setattr(heif, "IS_READ", False)
-    found = find_kind("a.jpg", b"\0\0\0\x18ftypheic")
-    assert found == ("HEIC", "pip install 'isthmus[formats]' reads them")
+    kind_found = find_kind("a.jpg", b"\0\0\0\x18ftypheic")
+    assert kind_found == ("HEIC", "pip install 'isthmus[formats]' reads them")
 
 
 @pytest.mark.parametrize("folders", [("a",), ("a/x", "a/y")])
@@ -75,12 +75,12 @@ def test_an_archive_among_images_replaces_nothing_and_is_named(
     for folder in folders:
         write_images(tmp_path / folder)
     write_archive(tmp_path / "a" / "old.tar")
-    found = isthmus.read(tmp_path / "a")
-    assert len(found) == 2 * len(folders)
-    assert found.notes == (
+    images = isthmus.read(tmp_path / "a")
+    assert len(images) == 2 * len(folders)
+    assert images.notes == (
         "not read: 1 archive among the image files (old.tar); give them by their own path",
     )
-    assert (found.labels is not None) == (len(folders) == 2)
+    assert (images.labels is not None) == (len(folders) == 2)
     alone = tmp_path / "shards"
     alone.mkdir()
     write_archive(alone / "one.tar")
@@ -91,9 +91,9 @@ def test_images_beside_class_folders_are_named(tmp_path: Path) -> None:
     write_images(tmp_path / "a" / "cat")
     write_images(tmp_path / "a" / "dog")
     write_images(tmp_path / "a", 1)
-    found = isthmus.read(tmp_path / "a")
-    assert (len(found), found.labels) == (5, None)
-    assert "1 image lies beside the 2 class folders (0.png): labels are not read" in found.notes[0]
+    images = isthmus.read(tmp_path / "a")
+    assert (len(images), images.labels) == (5, None)
+    assert "1 image lies beside the 2 class folders (0.png): labels are not read" in images.notes[0]
     (tmp_path / "a" / "0.png").unlink()
     again = isthmus.read(tmp_path / "a")
     assert (again.classes, again.notes) == (("cat", "dog"), ())

@@ -67,9 +67,9 @@ def test_metadata_is_kept_without_the_orientation(tmp_path: Path) -> None:
     exif[0x0112], exif[0x010F] = 6, "maker"
     for suffix in ("jpg", "png", "webp", "tif", "avif"):
         source = save(tmp_path / f"in.{suffix}", photo(8, 12), exif=exif.tobytes(), icc_profile=profile)
-        kept, icc = metadata(source)
+        exif_read, icc = metadata(source)
         target = tmp_path / f"out.{suffix}"
-        save_image(target, decode(source), exif=kept, icc=icc)
+        save_image(target, decode(source), exif=exif_read, icc=icc)
         assert decode(target).shape == (12, 8, 3)  # turned once, not twice
         with Image.open(target) as image:
             assert image.getexif()[0x010F] == "maker"

@@ -33,8 +33,8 @@ def narrow(recipe: Recipe, code: str | None = None) -> Recipe:
     if isinstance(recipe.bottleneck, axes.TopK):
         settings.append("bottleneck.k=3")
     vector = "8@4" if recipe.backbone.has_skips else "8"
-    wanted = code or (vector if recipe.code == "auto" or recipe.code.isdigit() else recipe.code)
-    return recipe.with_settings([*settings, f"code={wanted}"])
+    code_shape = code or (vector if recipe.code == "auto" or recipe.code.isdigit() else recipe.code)
+    return recipe.with_settings([*settings, f"code={code_shape}"])
 
 
 def small(name: str, code: str | None = None) -> Recipe:

@@ -153,9 +153,9 @@ def train_two_steps(recipe: Recipe) -> Autoencoder:
     names = {id(p): name for name, p in model.named_parameters()}
     for step in range(2):
         trace = model.trace(images, torch.Generator().manual_seed(step))
-        found, losses = gradients(players, trace, 0.5, 1.0)
+        player_gradients, losses = gradients(players, trace, 0.5, 1.0)
         assert all(bool(value.isfinite()) for value in losses.values()), losses
-        for player, grads, optimiser in zip(players, found, optimisers, strict=True):
+        for player, grads, optimiser in zip(players, player_gradients, optimisers, strict=True):
             for parameter, grad in zip(player.parameters, grads, strict=True):
                 parameter.grad = grad
                 if grad is not None:

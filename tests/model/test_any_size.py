@@ -95,10 +95,10 @@ ARRAYS: list[Any] = [
 @pytest.mark.parametrize("images", ARRAYS, ids=lambda a: f"{type(a).__name__}-{a.dtype}-{a.ndim}")
 def test_what_goes_in_as_one_kind_comes_back_as_that_kind(code: str, images: Any) -> None:
     model = ready("conv", code)
-    for found in (model.reconstruct(images), model.decode(model.encode(images))):
-        assert type(found) is type(images)
-        assert found.dtype == images.dtype
-        assert found.shape == images.shape
+    for result in (model.reconstruct(images), model.decode(model.encode(images))):
+        assert type(result) is type(images)
+        assert result.dtype == images.dtype
+        assert result.shape == images.shape
 
 
 def test_integers_of_both_widths_and_floats_mean_the_same_image() -> None:
@@ -141,10 +141,10 @@ def test_many_images_are_taken_in_several_passes_without_a_difference(
 ) -> None:
     model = ready("conv", "3@2")
     images = pictures(7, (16, 16))
-    whole = model.reconstruct(images)
+    at_once = model.reconstruct(images)
     monkeypatch.setattr("isthmus.model.tensors.PIXELS_PER_PASS", 600)
-    torch.testing.assert_close(model.reconstruct(images), whole)
-    torch.testing.assert_close(model.decode(model.encode(images)), whole)
+    torch.testing.assert_close(model.reconstruct(images), at_once)
+    torch.testing.assert_close(model.decode(model.encode(images)), at_once)
 
 
 def test_a_code_is_an_array_for_numpy() -> None:
@@ -160,16 +160,16 @@ def test_a_code_is_an_array_for_numpy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "shape", "wanted"),
+    ("code", "shape", "message"),
     [("5", (2, 4), "(N, 5)"), ("5", (5,), "(N, 5)"), ("5", (2, 5, 1, 1), "(N, 5)"),
      ("3@2", (2, 4, 8, 8), "(N, 3, 8, 8)"), ("3@2", (2, 3), "(N, 3, 8, 8)")],
 )  # fmt: skip
 def test_numbers_of_another_shape_are_no_code_of_this_model(
-    code: str, shape: tuple[int, ...], wanted: str
+    code: str, shape: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(DataError) as caught:
         ready("conv", code).decode(np.zeros(shape, np.float32))
-    assert wanted in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_code_of_another_model_is_refused() -> None:
@@ -179,9 +179,9 @@ def test_a_code_of_another_model_is_refused() -> None:
 
 
 def test_bare_numbers_decode_to_float_images() -> None:
-    found = ready("conv", "3@8").decode(np.zeros((2, 3, 4, 5), np.float32))
-    assert found.shape == (2, 32, 40, 1)
-    assert found.dtype == np.float32
+    decoded = ready("conv", "3@8").decode(np.zeros((2, 3, 4, 5), np.float32))
+    assert decoded.shape == (2, 32, 40, 1)
+    assert decoded.dtype == np.float32
     assert ready("conv", "5").decode(torch.zeros(2, 5)).shape == (2, 1, 16, 16)
     assert ready("conv", "5").decode(np.zeros((2, 5))).shape == (2, 16, 16, 1)
 
@@ -192,9 +192,9 @@ def test_a_code_of_one_image_can_hold_several(shape: tuple[int, ...]) -> None:
     model = ready("conv", "5")
     code = model.encode(np.zeros(shape, np.uint8))
     several: Code = code.with_values(np.zeros((4, 5), np.float32))
-    found = model.decode(several)
-    assert found.shape == (4, *shape)
-    assert found.dtype == np.uint8
+    decoded = model.decode(several)
+    assert decoded.shape == (4, *shape)
+    assert decoded.dtype == np.uint8
 
 
 @pytest.mark.parametrize(("channels", "given", "words"), [(1, 3, ["gray", "RGB"]), (3, 1, ["RGB", "gray"])])

@@ -49,18 +49,18 @@ def built(number: str) -> Autoencoder:
 
 
 def shapes(model: Autoencoder) -> list[tuple[int, ...]]:
-    found: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
     def note(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         shape = tuple(output.shape[1:])
-        found.append((*shape[1:], shape[0]) if len(shape) == 3 else shape)
+        shapes.append((*shape[1:], shape[0]) if len(shape) == 3 else shape)
 
     # The decoder's first linear layer is the one module of a class of its own.
     for module in model.modules():
         if isinstance(module, LAYERS) or type(module).__name__ == "Entry":
             module.register_forward_hook(note)
     model.reconstruct(pictures(2, model.size, model.channels))
-    return found
+    return shapes
 
 
 @pytest.mark.parametrize("number", SHAPES)

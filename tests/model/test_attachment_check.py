@@ -50,28 +50,31 @@ def changed_tensors(tensor: Tensor) -> Iterator[Tensor]:
 
 @pytest.mark.parametrize("name", list(LOADS))
 def test_whatever_is_wrong_is_one_line(model: Autoencoder, name: str) -> None:
-    whole = model.attachments[name]
+    attachment = model.attachments[name]
     try:
         assert LOADS[name](model) is not None
-        for key, tensor in whole.tensors.items():
-            without = {other: value for other, value in whole.tensors.items() if other != key}
+        for key, tensor in attachment.tensors.items():
+            without = {other: value for other, value in attachment.tensors.items() if other != key}
             damaged = list(changed_tensors(tensor))
             if key == "calibration":
                 del damaged[0]  # as many scores as there were images: any number
-            for tensors in (without, *({**whole.tensors, key: one} for one in damaged)):
-                model.attachments[name] = Attachment(whole.facts, tensors)
+            for tensors in (
+                without,
+                *({**attachment.tensors, key: damaged_tensor} for damaged_tensor in damaged),
+            ):
+                model.attachments[name] = Attachment(attachment.facts, tensors)
                 with pytest.raises(ModelFileError) as error:
                     LOADS[name](model)
                 assert "\n" not in error.value.message
-        for key in whole.facts:
+        for key in attachment.facts:
             for value in FACTS:
-                model.attachments[name] = Attachment({**whole.facts, key: value}, whole.tensors)
+                model.attachments[name] = Attachment({**attachment.facts, key: value}, attachment.tensors)
                 try:  # a fact that is only shown may hold anything
                     LOADS[name](model)
-                except ModelFileError as found:
-                    assert "\n" not in found.message
+                except ModelFileError as failure:
+                    assert "\n" not in failure.message
     finally:
-        model.attachments[name] = whole
+        model.attachments[name] = attachment
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

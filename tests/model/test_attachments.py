@@ -27,11 +27,11 @@ def test_an_attachment_in_a_file_comes_back_and_the_network_keeps_every_bit(path
     tensors = {"means": torch.randn(3, 4), "layers.0.weight": torch.randn(2, 2), "count": torch.tensor([7])}
     attach(path, "prior/mixture", tensors, {"components": 3})
     attach(path, "readout", {"w": torch.ones(1)}, {})
-    found = attached(isthmus.load(path), "prior/mixture")
-    assert found.facts == {"components": 3}
-    assert set(found.tensors) == set(tensors)
+    attachment = attached(isthmus.load(path), "prior/mixture")
+    assert attachment.facts == {"components": 3}
+    assert set(attachment.tensors) == set(tensors)
     for name, tensor in tensors.items():
-        assert torch.equal(found.tensors[name], tensor)
+        assert torch.equal(attachment.tensors[name], tensor)
     after, _ = read_file(path)
     for name, tensor in before.items():
         assert torch.equal(after[name], tensor)
@@ -49,9 +49,9 @@ def test_the_same_name_is_replaced_and_can_be_removed(path: Path) -> None:
     empty = path.read_bytes()
     attach(path, "prior", {"old": torch.zeros(2)}, {"kind": "old"})
     attach(path, "prior", {"new": torch.zeros(3)}, {"kind": "new"})
-    found = attached(isthmus.load(path), "prior")
-    assert found.facts == {"kind": "new"}
-    assert list(found.tensors) == ["new"]
+    attachment = attached(isthmus.load(path), "prior")
+    assert attachment.facts == {"kind": "new"}
+    assert list(attachment.tensors) == ["new"]
     detach(path, "prior")
     assert "prior" not in read_header(path)["attachments"]
     assert path.read_bytes() == empty

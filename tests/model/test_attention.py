@@ -25,8 +25,8 @@ def attentive(code: str, positions: str = "learned") -> Autoencoder:
 def visibility(tokens: list[list[int]]) -> torch.Tensor:
     """`(N, 1, H, W)` with only the listed tokens of each image visible."""
     grid = torch.zeros(len(tokens), SIZE[0] // PATCH * (SIZE[1] // PATCH), dtype=torch.bool)
-    for row, seen in zip(grid, tokens, strict=True):
-        row[seen] = True
+    for row, token in zip(grid, tokens, strict=True):
+        row[token] = True
     patches = grid.view(len(tokens), 1, SIZE[0] // PATCH, SIZE[1] // PATCH)
     return patches.repeat_interleave(PATCH, 2).repeat_interleave(PATCH, 3)
 
@@ -42,9 +42,9 @@ def test_hidden_pixels_never_reach_the_code(code: str, positions: str) -> None:
     others = torch.where(MIXED, images, torch.rand(images.shape, generator=generator(7)))
     with torch.no_grad():
         first, second = model.encoder(images, MIXED).h, model.encoder(others, MIXED).h
-        seen = model.encoder(torch.where(MIXED, images + 0.3, images), MIXED).h
+        features = model.encoder(torch.where(MIXED, images + 0.3, images), MIXED).h
     assert torch.equal(first, second)
-    assert bool(((first - seen).flatten(1).abs().amax(1) > 1e-4).all())
+    assert bool(((first - features).flatten(1).abs().amax(1) > 1e-4).all())
 
 
 @pytest.mark.parametrize("code", ["6", "6@4"])

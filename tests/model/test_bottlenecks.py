@@ -307,8 +307,8 @@ def test_the_rate_is_minus_log_of_the_logistic_mixture() -> None:
         z = (k[:, None] - bottleneck.mean.double()[c]) / scale[c]
         half = 0.5 / scale[c]
         probability = (((z + half).sigmoid() - (z - half).sigmoid()) * weight[c]).sum(1)
-        found = bottleneck.nats(k.float()[:, None].expand(-1, 4))[:, c]
-        torch.testing.assert_close(found.double(), -probability.log(), atol=1e-5, rtol=1e-5)
+        nats = bottleneck.nats(k.float()[:, None].expand(-1, 4))[:, c]
+        torch.testing.assert_close(nats.double(), -probability.log(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2, 2)])

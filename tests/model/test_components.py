@@ -51,9 +51,9 @@ def test_large_images_are_reduced_before_their_components_are_found() -> None:
     assert len(model.encoder.mean) == 48 * 48
     x = torch.from_numpy(given.stack(range(20))).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
-        seen = model(x)
-    assert seen.shape == x.shape
-    assert float((seen - x).square().mean()) < 0.5 * float(x.var(0).mean())
+        reconstruction = model(x)
+    assert reconstruction.shape == x.shape
+    assert float((reconstruction - x).square().mean()) < 0.5 * float(x.var(0).mean())
     assert model.reconstruct(x).shape == x.shape
 
 
@@ -81,12 +81,12 @@ def model() -> isthmus.Autoencoder:
 def test_without_a_seed_every_image_is_drawn_from_the_same_noise(model: isthmus.Autoencoder) -> None:
     given = images(6, 12).stack(range(6))
     together = model.reconstruct(given)
-    alone = np.concatenate([model.reconstruct(one[None]) for one in given])
+    alone = np.concatenate([model.reconstruct(first[None]) for first in given])
     assert np.abs(together.astype(int) - alone).max() <= 1
     codes = model.encode_batch(pictures(1, (12, 12))).expand(3, -1)
-    one, two, three = model.decode_batch(codes, (12, 12)).detach()
-    torch.testing.assert_close(one, two)
-    torch.testing.assert_close(one, three)
+    first, two, three = model.decode_batch(codes, (12, 12)).detach()
+    torch.testing.assert_close(first, two)
+    torch.testing.assert_close(first, three)
 
 
 def test_with_a_seed_every_image_is_drawn_from_its_own_noise(model: isthmus.Autoencoder) -> None:
@@ -94,7 +94,7 @@ def test_with_a_seed_every_image_is_drawn_from_its_own_noise(model: isthmus.Auto
     first, again, other = (decode_codes(model, codes, (12, 12), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     different = [first[0] - first[1], first[0] - first[2], first[0] - other[0]]
-    assert min(float(one.abs().mean()) for one in different) > 0.01
+    assert min(float(difference.abs().mean()) for difference in different) > 0.01
 
 
 def test_a_trace_that_draws_nothing_holds_the_reconstruction(model: isthmus.Autoencoder) -> None:
@@ -109,9 +109,9 @@ def denoised(doubt: float) -> tuple[torch.Tensor, torch.Tensor, float]:
     given = images(40, 12)
     model = build_for_images(recipe("8", f"backbone.doubt={doubt}"), given, (12, 12), seed=0).eval()
     x = pictures(40, (12, 12)).repeat(10, 1, 1, 1)
-    code, seen = model.decoder.denoise(Latent(model.encode_batch(x)), x, torch.Generator().manual_seed(0))
+    code, estimate = model.decoder.denoise(Latent(model.encode_batch(x)), x, torch.Generator().manual_seed(0))
     assert code.image_weight is not None
-    error = (seen - x).square().mean((1, 2, 3)) * code.image_weight
+    error = (estimate - x).square().mean((1, 2, 3)) * code.image_weight
     return error.detach(), code.image_weight, float(model.decoder.get_buffer("spread"))
 
 

@@ -59,30 +59,32 @@ def test_shapes_ranges_and_determinism(
 ) -> None:
     images = torch.rand(n, channels, height, width, generator=generator(seed))
     before = images.clone()
-    seen, again = apply(images, how, seed), apply(images, how, seed)
+    first, again = apply(images, how, seed), apply(images, how, seed)
     assert torch.equal(images, before)
     if not isinstance(how, axes.Recorrupted):
-        assert torch.equal(seen.target, images)
-    assert seen.input.shape == images.shape
-    assert seen.input.dtype == torch.float32
-    assert bool(seen.input.isfinite().all())
-    assert torch.equal(seen.input, again.input)
+        assert torch.equal(first.target, images)
+    assert first.input.shape == images.shape
+    assert first.input.dtype == torch.float32
+    assert bool(first.input.isfinite().all())
+    assert torch.equal(first.input, again.input)
     if not isinstance(how, axes.GaussianNoise | axes.PoissonNoise | axes.Recorrupted) or getattr(
         how, "clip", False
     ):
-        assert 0 <= float(seen.input.min()) <= float(seen.input.max()) <= 1 + 1e-6
+        assert 0 <= float(first.input.min()) <= float(first.input.max()) <= 1 + 1e-6
     assert isinstance(how, axes.Corruption)
-    assert (seen.condition is not None) == how.has_condition
-    for extra in (seen.weight, seen.condition, seen.visible):
+    assert (first.condition is not None) == how.has_condition
+    for extra in (first.weight, first.condition, first.visible):
         assert extra is None or extra.shape == (n, 1, height, width)
-    assert torch.equal(seen.target, again.target)
-    if seen.weight is not None and seen.visible is not None:
-        hides = (~seen.visible).flatten(1).any(1)
-        means = seen.weight.flatten(1).mean(1)
+    assert torch.equal(first.target, again.target)
+    if first.weight is not None and first.visible is not None:
+        hides = (~first.visible).flatten(1).any(1)
+        means = first.weight.flatten(1).mean(1)
         torch.testing.assert_close(means, hides.float(), atol=1e-4, rtol=1e-4)
-        assert bool((seen.weight[seen.visible] == 0).all())
-        assert bool((seen.input[~seen.visible.expand_as(images)] == 0).all())
-        assert torch.equal(seen.input[seen.visible.expand_as(images)], images[seen.visible.expand_as(images)])
+        assert bool((first.weight[first.visible] == 0).all())
+        assert bool((first.input[~first.visible.expand_as(images)] == 0).all())
+        assert torch.equal(
+            first.input[first.visible.expand_as(images)], images[first.visible.expand_as(images)]
+        )
 
 
 @pytest.mark.parametrize("how", [h for h in ALL if h.kind not in ("none", "blur")], ids=str)
@@ -103,25 +105,25 @@ def test_gaussian_sigma_is_in_units_of_1_255(sigma: float) -> None:
 
 def test_a_range_of_sigmas_is_uniform_one_per_image_and_told() -> None:
     how = axes.GaussianNoise(sigma=50, sigma_low=10, condition=True)
-    seen = apply(torch.full((2000, 1, 20, 20), 0.5), how)
-    assert seen.condition is not None
-    told = seen.condition[:, 0, 0, 0] * 255
-    assert bool((seen.condition == seen.condition[:, :, :1, :1]).all())
-    found = (seen.input - 0.5).flatten(1).std(1) * 255
-    assert float(((found - told).abs() / told).mean()) < 0.05
-    assert 10 <= float(told.min()) < 11
-    assert 49 < float(told.max()) <= 50
-    assert float(told.mean()) == pytest.approx(30, abs=1)
+    corrupted = apply(torch.full((2000, 1, 20, 20), 0.5), how)
+    assert corrupted.condition is not None
+    condition = corrupted.condition[:, 0, 0, 0] * 255
+    assert bool((corrupted.condition == corrupted.condition[:, :, :1, :1]).all())
+    deviation = (corrupted.input - 0.5).flatten(1).std(1) * 255
+    assert float(((deviation - condition).abs() / condition).mean()) < 0.05
+    assert 10 <= float(condition.min()) < 11
+    assert 49 < float(condition.max()) <= 50
+    assert float(condition.mean()) == pytest.approx(30, abs=1)
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.1, 0.6, 1.0])
 def test_salt_and_pepper_share_the_amount_and_take_whole_pixels(amount: float) -> None:
     images = torch.full((2, 3, 150, 150), 0.5)
-    seen = apply(images, axes.SaltPepper(amount=amount)).input
-    assert torch.equal(seen[:, 0], seen[:, 1])
-    assert float((seen == 1).float().mean()) == pytest.approx(amount / 2, abs=0.01)
-    assert float((seen == 0).float().mean()) == pytest.approx(amount / 2, abs=0.01)
-    assert float((seen == 0.5).float().mean()) == pytest.approx(1 - amount, abs=0.01)
+    corrupted = apply(images, axes.SaltPepper(amount=amount)).input
+    assert torch.equal(corrupted[:, 0], corrupted[:, 1])
+    assert float((corrupted == 1).float().mean()) == pytest.approx(amount / 2, abs=0.01)
+    assert float((corrupted == 0).float().mean()) == pytest.approx(amount / 2, abs=0.01)
+    assert float((corrupted == 0.5).float().mean()) == pytest.approx(1 - amount, abs=0.01)
 
 
 @pytest.mark.parametrize("peak", [4.0, 100.0])
@@ -139,30 +141,30 @@ def test_poisson_counts_have_the_mean_and_the_variance_of_the_light(peak: float)
 )
 def test_masks_hide_the_asked_share(shape: str, size: int, tolerance: float, amount: float) -> None:
     how = axes.Mask(shape=shape, size=size, amount=amount)  # type: ignore[arg-type]
-    seen = apply(torch.ones(200, 1, 48, 40), how)
-    assert seen.visible is not None
-    assert 1 - float(seen.visible.float().mean()) == pytest.approx(amount, abs=tolerance)
+    corrupted = apply(torch.ones(200, 1, 48, 40), how)
+    assert corrupted.visible is not None
+    assert 1 - float(corrupted.visible.float().mean()) == pytest.approx(amount, abs=tolerance)
 
 
 @pytest.mark.parametrize("size", [6, 12, 28, 64])
 def test_blocks_as_large_as_the_image_still_hide_about_the_asked_share(size: int) -> None:
-    seen = apply(torch.ones(200, 1, 28, 28), axes.Mask(shape="blocks", size=size, amount=0.25))
-    assert seen.visible is not None
-    assert 0.15 < 1 - float(seen.visible.float().mean()) < 0.35
+    corrupted = apply(torch.ones(200, 1, 28, 28), axes.Mask(shape="blocks", size=size, amount=0.25))
+    assert corrupted.visible is not None
+    assert 0.15 < 1 - float(corrupted.visible.float().mean()) < 0.35
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 8), st.floats(0, 0.99), st.integers(0, 99))
 def test_patches_hide_the_same_number_in_every_image_and_never_all(
     height: int, width: int, size: int, amount: float, seed: int
 ) -> None:
-    seen = apply(torch.ones(5, 1, height, width), axes.Mask(size=size, amount=amount), seed)
-    assert seen.visible is not None
-    corners = seen.visible[:, 0, ::size, ::size]
+    corrupted = apply(torch.ones(5, 1, height, width), axes.Mask(size=size, amount=amount), seed)
+    assert corrupted.visible is not None
+    corners = corrupted.visible[:, 0, ::size, ::size]
     counts = (~corners).flatten(1).sum(1)
     total = math.ceil(height / size) * math.ceil(width / size)
     assert counts.tolist() == [min(round(amount * total), total - 1)] * 5
-    whole = corners.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, :height, :width]
-    assert torch.equal(whole, seen.visible[:, 0])
+    expected = corners.repeat_interleave(size, 1).repeat_interleave(size, 2)[:, :height, :width]
+    assert torch.equal(expected, corrupted.visible[:, 0])
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.5, 20.0])
@@ -184,34 +186,34 @@ def test_blur_is_a_gaussian_of_the_asked_width() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_is_what_pillow_makes_of_the_image(channels: int) -> None:
     images = pictures(2, (17, 24), channels)
-    seen = apply(images, axes.Jpeg(quality=30)).input
-    for image, found in zip(images, seen, strict=True):
+    corrupted = apply(images, axes.Jpeg(quality=30)).input
+    for image, coded in zip(images, corrupted, strict=True):
         levels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         stream = io.BytesIO()
         Image.fromarray(levels[..., 0] if channels == 1 else levels).save(stream, "JPEG", quality=30)
         oracle = np.asarray(Image.open(stream)).reshape(17, 24, channels)
-        assert np.array_equal((found * 255).round().permute(1, 2, 0).numpy(), oracle)
+        assert np.array_equal((coded * 255).round().permute(1, 2, 0).numpy(), oracle)
 
 
 def test_jpeg_quality_is_drawn_per_image_within_its_range() -> None:
     image = torch.rand(1, 1, 32, 32, generator=generator()).expand(60, -1, -1, -1)
-    seen = apply(image, axes.Jpeg(quality=10, quality_high=12)).input
-    assert len({found.numpy().tobytes() for found in seen}) == 3
+    corrupted = apply(image, axes.Jpeg(quality=10, quality_high=12)).input
+    assert len({coded.numpy().tobytes() for coded in corrupted}) == 3
 
 
 def test_a_range_of_shares_is_uniform_one_per_image() -> None:
-    seen = apply(torch.ones(500, 1, 30, 30), axes.Mask(shape="pixels", amount_low=0.2, amount=0.8))
-    assert seen.visible is not None
-    shares = 1 - seen.visible.float().flatten(1).mean(1)
+    corrupted = apply(torch.ones(500, 1, 30, 30), axes.Mask(shape="pixels", amount_low=0.2, amount=0.8))
+    assert corrupted.visible is not None
+    shares = 1 - corrupted.visible.float().flatten(1).mean(1)
     assert float(shares.min()) == pytest.approx(0.2, abs=0.06)
     assert float(shares.max()) == pytest.approx(0.8, abs=0.06)
     assert float(shares.mean()) == pytest.approx(0.5, abs=0.04)
 
 
 def test_strokes_are_lines_not_wider_than_asked() -> None:
-    seen = apply(torch.ones(50, 1, 64, 64), axes.Mask(shape="strokes", size=3))
-    assert seen.visible is not None
-    hidden = (~seen.visible).float()
+    corrupted = apply(torch.ones(50, 1, 64, 64), axes.Mask(shape="strokes", size=3))
+    assert corrupted.visible is not None
+    hidden = (~corrupted.visible).float()
     assert 0.005 < float(hidden.mean()) < 0.5
     assert bool(hidden.flatten(1).any(1).all())
     # One stroke is at most three wide; several may cross, but a square of twelve is never all hidden.
@@ -220,9 +222,9 @@ def test_strokes_are_lines_not_wider_than_asked() -> None:
 
 def test_a_mixture_hides_single_pixels_blocks_and_strokes() -> None:
     how = axes.Mask(shape="mixed", amount=0.9, amount_low=0.1, size=16)
-    seen = apply(torch.ones(300, 1, 64, 64), how)
-    assert seen.visible is not None
-    hidden = (~seen.visible).float()
+    corrupted = apply(torch.ones(300, 1, 64, 64), how)
+    assert corrupted.visible is not None
+    hidden = (~corrupted.visible).float()
     edges = (hidden.diff(dim=2).abs().mean((1, 2, 3)) + hidden.diff(dim=3).abs().mean((1, 2, 3))) / 2
     share = hidden.mean((1, 2, 3))
     # Independent pixels of share p have 2p(1 − p) edges, coherent shapes far fewer.
@@ -235,32 +237,40 @@ def test_a_mixture_hides_single_pixels_blocks_and_strokes() -> None:
 def test_recorrupted_images_have_the_noise_they_are_told_and_targets_of_independent_noise() -> None:
     clean = torch.full((60, 1, 100, 100), 0.5)
     noisy = clean + 20 / 255 * torch.randn(clean.shape, generator=generator(5))
-    seen = apply(noisy, axes.Recorrupted(sigma=20))
-    assert seen.condition is not None
-    assert seen.weight is not None
-    first, second = (seen.input - clean).flatten(1), (seen.target - clean).flatten(1)
-    torch.testing.assert_close(first.std(1), seen.condition[:, 0, 0, 0], rtol=0.05, atol=0)
-    assert 20 <= float(seen.condition.min()) * 255 < float(seen.condition.max()) * 255 <= 20 * 2**0.5
+    corrupted = apply(noisy, axes.Recorrupted(sigma=20))
+    assert corrupted.condition is not None
+    assert corrupted.weight is not None
+    first, second = (corrupted.input - clean).flatten(1), (corrupted.target - clean).flatten(1)
+    torch.testing.assert_close(first.std(1), corrupted.condition[:, 0, 0, 0], rtol=0.05, atol=0)
+    assert (
+        20 <= float(corrupted.condition.min()) * 255 < float(corrupted.condition.max()) * 255 <= 20 * 2**0.5
+    )
     correlation = (first * second).mean(1) / (first.std(1) * second.std(1))
     assert float(correlation.abs().max()) < 0.05
     # Targets are weighted by their precision, in all as much as without weights.
     precision = 1 / second.var(1)
     torch.testing.assert_close(
-        seen.weight[:, 0, 0, 0] / seen.weight.mean(), precision / precision.mean(), rtol=0.1, atol=0.01
+        corrupted.weight[:, 0, 0, 0] / corrupted.weight.mean(),
+        precision / precision.mean(),
+        rtol=0.1,
+        atol=0.01,
     )
-    assert float(seen.weight.mean()) == pytest.approx(1, abs=0.15)
+    assert float(corrupted.weight.mean()) == pytest.approx(1, abs=0.15)
 
 
 def test_noise_that_was_cut_off_at_black_is_recorrupted_without_correlation() -> None:
     clean = torch.full((40, 1, 100, 100), 4 / 255)
     noisy = (clean + 20 / 255 * torch.randn(clean.shape, generator=generator(5))).clamp(0, 1)
-    found = {}
+    errors = {}
     for clipped in (True, False):
-        seen = apply(noisy, axes.Recorrupted(sigma=20, clipped=clipped))
-        first, second = (seen.input - noisy.mean()).flatten(1), (seen.target - noisy.mean()).flatten(1)
-        found[clipped] = float(((first * second).mean(1) / (first.std(1) * second.std(1))).abs().mean())
-    assert found[True] < 0.03
-    assert found[False] > 0.15
+        corrupted = apply(noisy, axes.Recorrupted(sigma=20, clipped=clipped))
+        first, second = (
+            (corrupted.input - noisy.mean()).flatten(1),
+            (corrupted.target - noisy.mean()).flatten(1),
+        )
+        errors[clipped] = float(((first * second).mean(1) / (first.std(1) * second.std(1))).abs().mean())
+    assert errors[True] < 0.03
+    assert errors[False] > 0.15
 
 
 def test_the_mean_of_cut_noise_is_that_of_many_draws() -> None:
@@ -271,14 +281,14 @@ def test_the_mean_of_cut_noise_is_that_of_many_draws() -> None:
 
 def test_a_blind_spot_is_guessed_without_itself() -> None:
     images = pictures(3, (40, 40), 2)
-    seen = apply(images, axes.BlindSpot(amount=0.05))
-    assert seen.weight is not None
-    guessed = (seen.weight > 0).expand_as(images)
+    corrupted = apply(images, axes.BlindSpot(amount=0.05))
+    assert corrupted.weight is not None
+    guessed = (corrupted.weight > 0).expand_as(images)
     assert 0.02 < float(guessed.float().mean()) < 0.1
-    assert torch.equal(seen.input[~guessed], images[~guessed])
+    assert torch.equal(corrupted.input[~guessed], images[~guessed])
     changed = images.clone()
     changed[guessed] = 9.0
     alone = guessed & (F.avg_pool2d(guessed.float(), 3, 1, 1) * 9 < 1.5)
     again = apply(changed, axes.BlindSpot(amount=0.05)).input
-    torch.testing.assert_close(again[alone], seen.input[alone])
-    assert torch.equal(seen.target, images)
+    torch.testing.assert_close(again[alone], corrupted.input[alone])
+    assert torch.equal(corrupted.target, images)

@@ -23,10 +23,10 @@ def test_rows_are_orthonormal_and_no_more_than_there_are(channels: int, side: in
 
 def test_a_gray_piece_gets_the_coefficients_of_scipys_cosine_transform() -> None:
     piece = np.random.default_rng(0).random((8, 8), dtype=np.float32)
-    found = cosine_basis(1, 8, 64)[0] @ torch.from_numpy(piece).flatten()
+    numbers = cosine_basis(1, 8, 64)[0] @ torch.from_numpy(piece).flatten()
     oracle = dctn(piece, norm="ortho")
-    np.testing.assert_allclose(np.sort(found.numpy()), np.sort(oracle.ravel()), atol=1e-5)
-    assert float(found[0]) == pytest.approx(float(oracle[0, 0]), abs=1e-5)  # the mean comes first
+    np.testing.assert_allclose(np.sort(numbers.numpy()), np.sort(oracle.ravel()), atol=1e-5)
+    assert float(numbers[0]) == pytest.approx(float(oracle[0, 0]), abs=1e-5)  # the mean comes first
 
 
 @pytest.mark.parametrize("encoder", ["stages", "linear"])
@@ -34,10 +34,10 @@ def test_a_gray_piece_gets_the_coefficients_of_scipys_cosine_transform() -> None
 @pytest.mark.parametrize("refines", ["true", "false"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_untrained_it_already_codes_images(channels: int, refines: str, narrow: bool, encoder: str) -> None:
-    whole = channels * 16
+    all_rows = channels * 16
     settings = ["backbone.start=cosine", "backbone.output=linear", f"backbone.encoder={encoder}"]
-    settings += [f"backbone.refines={refines}", f"backbone.width={8 if narrow else whole}"]
-    model = model_of(Recipe(code=f"{whole}@4").with_settings(settings), (16, 16), channels)
+    settings += [f"backbone.refines={refines}", f"backbone.width={8 if narrow else all_rows}"]
+    model = model_of(Recipe(code=f"{all_rows}@4").with_settings(settings), (16, 16), channels)
     images = pictures(2, (16, 20), channels)
     model.start_at(images.mean((0, 2, 3)), images.std())
     assert float((model.reconstruct(images) - images).abs().max()) < 0.02

@@ -41,8 +41,8 @@ def test_refusals_are_exactly_those_the_rules_state() -> None:
 
 def test_the_covering_part_holds_what_it_promises() -> None:
     chosen, allowed = covering(), [c for c in everything() if c.allowed()]
-    wanted = [*itertools.combinations((*AXES, "code"), 2), ("backbone", "bottleneck", "code")]
-    for names in [*wanted, ("backbone", "corruption", "positions")]:
+    axis_sets = [*itertools.combinations((*AXES, "code"), 2), ("backbone", "bottleneck", "code")]
+    for names in [*axis_sets, ("backbone", "corruption", "positions")]:
         values = [{tuple(getattr(c, n) for n in names) for c in part} for part in (chosen, allowed)]
         assert values[0] == values[1], names
 

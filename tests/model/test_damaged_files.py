@@ -35,10 +35,10 @@ def whole_file() -> bytes:
         return (Path(folder) / "model.safetensors").read_bytes()
 
 
-WHOLE = whole_file()
-HEADER_END = 8 + struct.unpack("<Q", WHOLE[:8])[0]
-HEADER: dict[str, Any] = json.loads(WHOLE[8:HEADER_END])
-BODY = WHOLE[HEADER_END:]
+INTACT_FILE = whole_file()
+HEADER_END = 8 + struct.unpack("<Q", INTACT_FILE[:8])[0]
+HEADER: dict[str, Any] = json.loads(INTACT_FILE[8:HEADER_END])
+BODY = INTACT_FILE[HEADER_END:]
 
 
 def assembled(header: dict[str, Any], body: bytes = BODY) -> bytes:
@@ -129,10 +129,10 @@ BAD: dict[str, bytes] = {
     "old pickle": pickle.dumps({"weights": [1.0]}, protocol=2),
     "torch file": zipped(),
     "old torch file": old_pickle(),
-    "length lies (huge)": struct.pack("<Q", 2**63) + WHOLE[8:],
-    "length lies (a little)": struct.pack("<Q", HEADER_END) + WHOLE[8:],
-    "length lies (short)": struct.pack("<Q", 40) + WHOLE[8:],
-    "header is no JSON": WHOLE[:9] + b"}" + WHOLE[10:],
+    "length lies (huge)": struct.pack("<Q", 2**63) + INTACT_FILE[8:],
+    "length lies (a little)": struct.pack("<Q", HEADER_END) + INTACT_FILE[8:],
+    "length lies (short)": struct.pack("<Q", 40) + INTACT_FILE[8:],
+    "header is no JSON": INTACT_FILE[:9] + b"}" + INTACT_FILE[10:],
     "header is a list": struct.pack("<Q", 2) + b"[]" + BODY,
     "header is deep": struct.pack("<Q", 200_000) + b"[" * 200_000,
     "our entry is deep": struct.pack("<Q", len(DEEP)) + DEEP.encode(),
@@ -150,7 +150,7 @@ BAD: dict[str, bytes] = {
     ),
     "no tensors": with_tensors(lambda h: [h.pop(k) for k in list(h) if k != "__metadata__"], b""),
     "no shape": with_tensors(lambda h: h[FIRST].pop("shape")),
-    "bytes behind the tensors": WHOLE + bytes(8),
+    "bytes behind the tensors": INTACT_FILE + bytes(8),
     "other safetensors": foreign(),
     "state of a training": a_resume_state(),
     "future format": with_ours(settle("format", FORMAT + 1)),
@@ -207,7 +207,7 @@ def refusal(path: Path) -> str:
 
 def test_the_whole_file_is_a_model(tmp_path: Path) -> None:
     path = tmp_path / "whole.safetensors"
-    path.write_bytes(WHOLE)
+    path.write_bytes(INTACT_FILE)
     assert isthmus.load(path).recipe.name == "dense"
 
 
@@ -249,15 +249,15 @@ def test_missing_files_folders_and_pipes(tmp_path: Path) -> None:
 
 def test_a_file_cut_short_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "cut.safetensors"
-    for length in [*range(0, len(WHOLE), 97), len(WHOLE) - 1]:
-        path.write_bytes(WHOLE[:length])
+    for length in [*range(0, len(INTACT_FILE), 97), len(INTACT_FILE) - 1]:
+        path.write_bytes(INTACT_FILE[:length])
         refusal(path)
 
 
 def peak_resident_bytes() -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return 1024 * int(found[1])
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return 1024 * int(match[1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is measured by Linux")
@@ -286,7 +286,7 @@ def test_a_lying_header_gets_no_memory(name: str, tmp_path: Path) -> None:
 def test_a_changed_byte_of_the_header_is_noticed_or_harmless(
     position: int, flip: int, tmp_path: Path
 ) -> None:
-    changed = bytearray(WHOLE)
+    changed = bytearray(INTACT_FILE)
     changed[position] ^= flip
     path = tmp_path / "flipped.safetensors"
     path.write_bytes(changed)

@@ -51,9 +51,9 @@ def latents(seed: int = 0, channels: int = 5, side: int = 6) -> torch.Tensor:
 
 def test_gains_rise_with_quality_as_the_best_step_of_an_orthonormal_transform() -> None:
     gains = Gains(LOW, HIGH, 3)
-    found = gains(torch.tensor([1.0, 50.5, 100.0]))[:, 0]
+    knot_gains = gains(torch.tensor([1.0, 50.5, 100.0]))[:, 0]
     # The rate falls by 3·log₂e/step; λ·255² times the error step²/12 rises by λ·255²·step/6.
-    for gain, weight in zip(found.tolist(), (LOW, math.sqrt(LOW * HIGH), HIGH), strict=True):
+    for gain, weight in zip(knot_gains.tolist(), (LOW, math.sqrt(LOW * HIGH), HIGH), strict=True):
         step = 1 / gain
         assert weight * 255**2 * step / 6 == pytest.approx(3 / (math.log(2) * step), rel=1e-4)
 
@@ -61,11 +61,11 @@ def test_gains_rise_with_quality_as_the_best_step_of_an_orthonormal_transform() 
 @given(st.floats(1, 100))
 def test_a_table_is_interpolated_between_its_neighbours(quality: float) -> None:
     table = torch.tensor([[0.0, 3.0], [1.0, 2.0], [2.0, 7.0]])
-    found = interpolated(table, torch.tensor([quality], dtype=torch.float64))[0]
+    value = interpolated(table, torch.tensor([quality], dtype=torch.float64))[0]
     place = (quality - 1) / 49.5
-    assert float(found[0]) == pytest.approx(place, abs=1e-5)
+    assert float(value[0]) == pytest.approx(place, abs=1e-5)
     expected = 3 - place if place <= 1 else 2 + 5 * (place - 1)
-    assert float(found[1]) == pytest.approx(expected, abs=1e-4)
+    assert float(value[1]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_every_batch_sees_the_whole_range() -> None:
@@ -91,8 +91,8 @@ def test_a_value_depends_only_on_what_is_coded_before_it() -> None:
     for forward in range(2):
         foretold = context(values)[forward].flatten()
         for i, (channel, second) in enumerate(rank):
-            (seen,) = torch.autograd.grad(foretold[i], values, retain_graph=True)
-            used = [rank[j] for j in seen.flatten().nonzero()[:, 0].tolist()]
+            (gradient,) = torch.autograd.grad(foretold[i], values, retain_graph=True)
+            used = [rank[j] for j in gradient.flatten().nonzero()[:, 0].tolist()]
             assert all(other < (channel, second) for other in used)
             # All of the 3×3 pieces of earlier channels, and the four neighbours in the second pass.
             y, x = divmod(i % (side * side), side)
@@ -114,9 +114,9 @@ def test_the_rate_is_minus_log_of_a_laplacian_around_what_is_foretold() -> None:
     density = torch.distributions.Laplace(torch.zeros_like(scale), scale)
     mass = density.cdf(away + 0.5) - density.cdf(away - 0.5)
     likely = mass > 1e-6  # further out the plain form has no digits left
-    found = made._nats_in_context(rated, symbols, quality).double()  # `rate`, which is public, adds them up
-    torch.testing.assert_close(found[likely], -mass[likely].log(), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(made.rate(code).double(), found.sum((1, 2, 3)), atol=1e-2, rtol=1e-5)
+    nats = made._nats_in_context(rated, symbols, quality).double()  # `rate`, which is public, adds them up
+    torch.testing.assert_close(nats[likely], -mass[likely].log(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(made.rate(code).double(), nats.sum((1, 2, 3)), atol=1e-2, rtol=1e-5)
 
 
 def test_far_from_what_is_foretold_the_rate_still_has_a_slope() -> None:

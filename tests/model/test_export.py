@@ -28,14 +28,14 @@ def small(name: str, code: str, settings: dict[str, str], size: tuple[int, int])
 
 def run(path: str, given: np.ndarray) -> np.ndarray:
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {session.get_inputs()[0].name: given})
-    return np.asarray(found)
+    (output,) = session.run(None, {session.get_inputs()[0].name: given})
+    return np.asarray(output)
 
 
 def test_a_vector_code(tmp_path: Path) -> None:
     model = small("variational", "5", {"backbone.width": "4"}, (14, 11))
     encoder, decoder = isthmus.export_onnx(model, tmp_path / "m.onnx").files
-    assert [Path(one.path).name for one in (encoder, decoder)] == ["m.encoder.onnx", "m.decoder.onnx"]
+    assert [Path(file.path).name for file in (encoder, decoder)] == ["m.encoder.onnx", "m.decoder.onnx"]
     assert encoder.shape == ("images", 1, 14, 11) and encoder.step is None
     images = np.random.default_rng(0).random((7, 1, 14, 11), np.float32)
     code = model.encode(torch.from_numpy(images))
@@ -56,10 +56,10 @@ def test_a_grid_code_at_any_size(tmp_path: Path) -> None:
 
 def test_a_model_with_skips_is_one_file(tmp_path: Path) -> None:
     model = small("denoising", "8@4", {"backbone.width": "4", "backbone.blocks": "1"}, (16, 16))
-    (whole,) = isthmus.export_onnx(model, tmp_path / "m.onnx").files
-    assert whole.part == "whole" and Path(whole.path).name == "m.onnx"
-    assert whole.shape[1] == 2  # the image and the noise level
-    assert run(whole.path, np.full((1, 2, 12, 20), 0.5, np.float32)).shape == (1, 1, 12, 20)
+    (exported,) = isthmus.export_onnx(model, tmp_path / "m.onnx").files
+    assert exported.part == "whole" and Path(exported.path).name == "m.onnx"
+    assert exported.shape[1] == 2  # the image and the noise level
+    assert run(exported.path, np.full((1, 2, 12, 20), 0.5, np.float32)).shape == (1, 1, 12, 20)
 
 
 def test_what_exists_is_kept(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_what_exists_is_kept(tmp_path: Path) -> None:
 
 def test_files_are_named_after_the_model_file(tmp_path: Path) -> None:
     small("dense", "2", {"backbone.width": "4"}, (6, 6)).save(tmp_path / "m.safetensors")
-    found = isthmus.export_onnx(tmp_path / "m.safetensors")
-    assert [file.path for file in found.files] == [str(tmp_path / f"m.{part}.onnx") for part in PARTS]
-    assert all(file.error <= found.tolerance for file in found.files)
-    assert "m.decoder.onnx" in found.table()
+    exported = isthmus.export_onnx(tmp_path / "m.safetensors")
+    assert [file.path for file in exported.files] == [str(tmp_path / f"m.{part}.onnx") for part in PARTS]
+    assert all(file.error <= exported.tolerance for file in exported.files)
+    assert "m.decoder.onnx" in exported.table()

@@ -121,9 +121,9 @@ def test_attachments_travel_with_the_model_and_change_nothing_else(tmp_path: Pat
         assert loaded.attachments[name].facts == attachment.facts
         assert set(loaded.attachments[name].tensors) == set(attachment.tensors)
         for key, tensor in attachment.tensors.items():
-            found = loaded.attachments[name].tensors[key]
-            assert found.dtype == tensor.dtype
-            assert torch.equal(found, tensor)
+            stored = loaded.attachments[name].tensors[key]
+            assert stored.dtype == tensor.dtype
+            assert torch.equal(stored, tensor)
     assert torch.equal(torch.as_tensor(loaded.encode(images).values), torch.as_tensor(plain))
 
 

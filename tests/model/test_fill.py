@@ -22,10 +22,10 @@ def test_visible_pixels_stay_and_the_rest_lies_between_them(
     visible[:, :, 0, 0] = True
     filled = fill(images.where(visible, torch.tensor(9.0)), visible)
     assert torch.equal(filled[visible.expand_as(images)], images[visible.expand_as(images)])
-    seen = images.where(visible, torch.tensor(torch.nan))
-    for one, known in zip(filled, seen, strict=True):
-        assert float(one.min()) >= float(known.nan_to_num(9).min()) - 1e-5
-        assert float(one.max()) <= float(known.nan_to_num(-9).max()) + 1e-5
+    visible_pixels = images.where(visible, torch.tensor(torch.nan))
+    for filled_image, visible_image in zip(filled, visible_pixels, strict=True):
+        assert float(filled_image.min()) >= float(visible_image.nan_to_num(9).min()) - 1e-5
+        assert float(filled_image.max()) <= float(visible_image.nan_to_num(-9).max()) + 1e-5
 
 
 def test_a_constant_image_is_restored_exactly_and_a_smooth_one_nearly() -> None:
@@ -40,12 +40,12 @@ def test_a_piece_is_filled_as_in_the_whole_when_it_is_told_what_lies_beyond() ->
     images = pictures(1, (512, 512))
     visible = torch.ones(1, 1, 512, 512, dtype=torch.bool)
     visible[..., 100:400, 90:430] = False
-    whole = fill(images, visible)
-    averages, known = cells(images, visible)
-    beyond = fill_cells(averages, known)
+    at_once = fill(images, visible)
+    averages, has_visible = cells(images, visible)
+    beyond = fill_cells(averages, has_visible)
     piece = fill(images[..., 64:448, 64:448], visible[..., 64:448, 64:448], beyond[..., 1:7, 1:7])
     inner = slice(128, 256)
-    torch.testing.assert_close(piece[..., inner, inner], whole[..., 64:448, 64:448][..., inner, inner])
+    torch.testing.assert_close(piece[..., inner, inner], at_once[..., 64:448, 64:448][..., inner, inner])
 
 
 def test_nothing_visible_gives_zero() -> None:

@@ -37,9 +37,9 @@ def test_winners_find_the_directions_that_data_have() -> None:
     which = torch.randint(5, (2000,), generator=generator)
     rows = true[which] * torch.randn(2000, 1, generator=generator).sign() * 3
     rows = rows + 0.1 * torch.randn(rows.shape, generator=generator)
-    found = winners(rows, 8, seed=0)
-    torch.testing.assert_close(torch.linalg.vector_norm(found, dim=1), torch.ones(8), atol=1e-5, rtol=0)
-    assert float((true @ found.T).abs().max(1).values.min()) > 0.98
+    directions = winners(rows, 8, seed=0)
+    torch.testing.assert_close(torch.linalg.vector_norm(directions, dim=1), torch.ones(8), atol=1e-5, rtol=0)
+    assert float((true @ directions.T).abs().max(1).values.min()) > 0.98
 
 
 def test_a_start_with_winners_reconstructs_before_any_training() -> None:
@@ -67,7 +67,7 @@ def test_answers_do_not_hang_on_contrast_but_codes_do() -> None:
     half = mean + (image - mean) / 2
     with torch.no_grad():
         strong, weak = model.encoder.responses(image), model.encoder.responses(half)
-        codes = [model.encode_batch(one) for one in (image, half)]
+        codes = [model.encode_batch(image_part) for image_part in (image, half)]
     assert strong.shape == (1, 16, 19, 19)
     ratio = np.median((weak / strong).numpy())
     assert 0.85 < ratio <= 1.001

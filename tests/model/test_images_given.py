@@ -72,19 +72,19 @@ def test_other_scales_are_refused_and_mapped(
     with pytest.raises(DataError) as caught:
         getattr(model, use)(given)
     assert f"range=({low}, {high})" in str(caught.value.hint)
-    found = getattr(model, use)(given, range=(low, high))
+    result = getattr(model, use)(given, range=(low, high))
     if use == "encode":
-        np.testing.assert_allclose(found.values, model.encode(PIXELS[0]).values, atol=1e-4)
-        found = model.decode(found)
-    assert found.dtype == given.dtype
-    wanted = model.reconstruct(PIXELS[0] / 255) * (high - low) + low
-    np.testing.assert_allclose(found, wanted, atol=0.51 if given.dtype.kind == "i" else 1e-3)
+        np.testing.assert_allclose(result.values, model.encode(PIXELS[0]).values, atol=1e-4)
+        result = model.decode(result)
+    assert result.dtype == given.dtype
+    expected = model.reconstruct(PIXELS[0] / 255) * (high - low) + low
+    np.testing.assert_allclose(result, expected, atol=0.51 if given.dtype.kind == "i" else 1e-3)
 
 
 def test_a_pillow_image_comes_back_as_one(model: Autoencoder) -> None:
-    found = model.reconstruct(Image.fromarray(PIXELS[0]))
-    assert isinstance(found, Image.Image)
-    assert np.array_equal(np.asarray(found), model.reconstruct(PIXELS[0]))
+    result = model.reconstruct(Image.fromarray(PIXELS[0]))
+    assert isinstance(result, Image.Image)
+    assert np.array_equal(np.asarray(result), model.reconstruct(PIXELS[0]))
 
 
 def _mixed_files(folder: Path) -> dict[str, Path]:
@@ -92,7 +92,7 @@ def _mixed_files(folder: Path) -> dict[str, Path]:
     gray = Image.fromarray(PIXELS[0]).convert("RGBA")
     gray.putalpha(100)
     gray.save(folder / "alpha.png")
-    pages = [Image.fromarray(one) for one in PIXELS]
+    pages = [Image.fromarray(page) for page in PIXELS]
     pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
     deep = PIXELS[0].astype(np.uint16) * 257
     (folder / "deep.ppm").write_bytes(b"P6 24 16 65535\n" + deep.astype(">u2").tobytes())

@@ -29,9 +29,9 @@ def test_colour_is_what_pillow_decodes() -> None:
         (axes.Jpeg(quality=30, sampling="4:2:0"), False),
         (axes.Jpeg(quality=30, sampling="4:4:4"), True),
     ):
-        found = compress_as_jpeg(IMAGES, how, generator())
-        assert np.array_equal(to_uint8(found.input[0]), code_array(PHOTO, 30, full_chroma=full))
-        assert torch.equal(found.target, IMAGES)
+        corrupted = compress_as_jpeg(IMAGES, how, generator())
+        assert np.array_equal(to_uint8(corrupted.input[0]), code_array(PHOTO, 30, full_chroma=full))
+        assert torch.equal(corrupted.target, IMAGES)
     assert not np.array_equal(code_array(PHOTO, 30), code_array(PHOTO, 30, full_chroma=True))
 
 
@@ -44,24 +44,24 @@ def test_both_samplings_and_all_qualities_are_drawn() -> None:
 
 def test_gray_images_have_gray_targets_in_either_range() -> None:
     how = axes.Jpeg(quality=40, gray=1.0)
-    found = compress_as_jpeg(IMAGES[:1].expand(20, -1, -1, -1), how, generator())
-    for part in (found.input, found.target):
+    corrupted = compress_as_jpeg(IMAGES[:1].expand(20, -1, -1, -1), how, generator())
+    for part in (corrupted.input, corrupted.target):
         assert (part == part[:, :1]).all()
-    darkest = {round(float(one.min()) * 255) for one in found.target}
+    darkest = {round(float(image.min()) * 255) for image in corrupted.target}
     assert len(darkest) == 2 and max(darkest) >= 16
 
 
 @pytest.mark.parametrize(("shifted", "begins"), [(0.0, True), (1.0, False)])
 def test_blocks_begin_at_the_first_sample_or_anywhere(shifted: float, begins: bool) -> None:
     how = axes.Jpeg(quality=60, shifted=shifted)
-    found = compress_as_jpeg(IMAGES[:1].expand(8, -1, -1, -1), how, generator())
+    corrupted = compress_as_jpeg(IMAGES[:1].expand(8, -1, -1, -1), how, generator())
     aligned = []
-    for one in found.input:
-        luma = luminance(to_uint8(one), 255)
+    for image in corrupted.input:
+        luma = luminance(to_uint8(image), 255)
         assert has_jpeg_blocks(luma)
         # Coding an image again with the same blocks and tables changes little.
-        again = code_array(to_uint8(one), 60).astype(float)
-        aligned.append(np.abs(again - to_uint8(one)).mean() < 0.6)
+        again = code_array(to_uint8(image), 60).astype(float)
+        aligned.append(np.abs(again - to_uint8(image)).mean() < 0.6)
     assert np.mean(aligned) == 1 if begins else np.mean(aligned) < 0.5
 
 
@@ -83,5 +83,5 @@ def test_a_step_can_be_repeated() -> None:
 def test_small_images_of_any_number_of_channels() -> None:
     how = axes.Jpeg(quality=50, sampling="both", gray=0.5, shifted=1.0)
     for shape in ((2, 1, 5, 3), (2, 2, 9, 9), (2, 3, 1, 1)):
-        found = compress_as_jpeg(torch.rand(shape, generator=generator()), how, generator())
-        assert found.input.shape == found.target.shape == shape
+        corrupted = compress_as_jpeg(torch.rand(shape, generator=generator()), how, generator())
+        assert corrupted.input.shape == corrupted.target.shape == shape

@@ -25,9 +25,9 @@ def test_a_narrow_file_is_smaller_and_nearly_the_same_model(
     assert (tmp_path / "narrow.safetensors").stat().st_size < (tmp_path / "wide.safetensors").stat().st_size
     again = isthmus.load(tmp_path / "narrow.safetensors")
     for name, tensor in model.state_dict().items():
-        found = again.state_dict()[name]
-        assert found.dtype == tensor.dtype
-        assert float((found - tensor).abs().max()) <= most * float(tensor.abs().max()) + 1e-7
+        stored = again.state_dict()[name]
+        assert stored.dtype == tensor.dtype
+        assert float((stored - tensor).abs().max()) <= most * float(tensor.abs().max()) + 1e-7
     images = pictures(2, (12, 12), 3)
     assert float((again.reconstruct(images) - model.reconstruct(images)).abs().max()) < 0.05
 

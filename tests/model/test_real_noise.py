@@ -53,8 +53,8 @@ def test_the_network_is_not_given_the_level() -> None:
 
 def test_levels_reach_from_little_to_sigma() -> None:
     images = smooth(300)
-    seen = corrupt(images, axes.RealNoise(clean=0, jpeg=0, jpeg_before=0), generator())
-    levels = 255 * (seen.input - seen.target).flatten(1).std(1)
+    corrupted = corrupt(images, axes.RealNoise(clean=0, jpeg=0, jpeg_before=0), generator())
+    levels = 255 * (corrupted.input - corrupted.target).flatten(1).std(1)
     assert levels.max() < 2 * axes.RealNoise().sigma
     assert (levels < 3).float().mean() > 0.1
     assert (levels > 20).float().mean() > 0.2
@@ -63,15 +63,15 @@ def test_levels_reach_from_little_to_sigma() -> None:
 def test_images_without_noise_are_only_rounded() -> None:
     images = smooth(20)
     how = axes.RealNoise(clean=1, gray=0, correlated=0, partial=0, rescaled=0, jpeg=0, jpeg_before=0)
-    seen = corrupt(images, how, generator())
-    assert torch.equal(seen.target, images)
-    assert (seen.input - images).abs().max() <= 0.5 / 255 + 1e-6
+    corrupted = corrupt(images, how, generator())
+    assert torch.equal(corrupted.target, images)
+    assert (corrupted.input - images).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_gray_images_stay_gray() -> None:
     how = axes.RealNoise(gray=1, jpeg=0, jpeg_before=0)
-    seen = corrupt(torch.rand(20, 3, 24, 24, generator=generator()), how, generator())
-    for part in (seen.input, seen.target):
+    corrupted = corrupt(torch.rand(20, 3, 24, 24, generator=generator()), how, generator())
+    for part in (corrupted.input, corrupted.target):
         assert torch.equal(part, part[:, :1].expand_as(part))
 
 
@@ -86,9 +86,9 @@ def test_noise_in_one_part_leaves_the_rest() -> None:
 def test_enlarged_images_are_compared_with_enlarged_ones() -> None:
     images = torch.rand(8, 3, 32, 32, generator=generator())
     how = axes.RealNoise(rescaled=1, clean=1, gray=0, partial=0, jpeg=0, jpeg_before=0)
-    seen = corrupt(images, how, generator())
-    assert (seen.input - seen.target).abs().max() <= 0.5 / 255 + 1e-6
-    assert seen.target.diff(dim=-1).abs().mean() < 0.8 * images.diff(dim=-1).abs().mean()
+    corrupted = corrupt(images, how, generator())
+    assert (corrupted.input - corrupted.target).abs().max() <= 0.5 / 255 + 1e-6
+    assert corrupted.target.diff(dim=-1).abs().mean() < 0.8 * images.diff(dim=-1).abs().mean()
 
 
 def test_a_colour_mixture_keeps_the_mean_variance() -> None:
@@ -100,12 +100,12 @@ def test_a_colour_mixture_keeps_the_mean_variance() -> None:
 
 def test_correlations_of_all_strengths_are_drawn() -> None:
     draws = Draws(generator())
-    found = []
+    covariances = []
     for _ in range(300):
         covariance = (m := colour_mixture(draws)) @ m.t()
-        found.append(float(covariance[0, 1] / (covariance[0, 0] * covariance[1, 1]).sqrt()))
-    assert min(found) < -0.2 and max(found) > 0.99
-    assert sum(abs(value) < 1e-6 for value in found) > 60
+        covariances.append(float(covariance[0, 1] / (covariance[0, 0] * covariance[1, 1]).sqrt()))
+    assert min(covariances) < -0.2 and max(covariances) > 0.99
+    assert sum(abs(value) < 1e-6 for value in covariances) > 60
 
 
 @pytest.mark.parametrize("correlated", [0.0, 1.0])
@@ -119,13 +119,13 @@ def test_a_field_has_deviation_one(correlated: float) -> None:
 def test_fields_are_white_or_correlated_between_neighbours() -> None:
     def neighbours(correlated: float) -> float:
         draws = Draws(generator())
-        found = []
+        fields = []
         for _ in range(40):
             field = noise_field((3, 64, 64), draws, correlated=correlated)
             along = (field[..., 1:] * field[..., :-1]).mean() / field.square().mean()
             down = (field[:, 1:] * field[:, :-1]).mean() / field.square().mean()
-            found.append(max(float(along), float(down)))
-        return sum(found) / len(found)
+            fields.append(max(float(along), float(down)))
+        return sum(fields) / len(fields)
 
     assert abs(neighbours(0.0)) < 0.05
     assert neighbours(1.0) > 0.3
@@ -140,10 +140,10 @@ def test_the_noise_of_middle_gray_has_deviation_one() -> None:
 def test_some_noise_grows_with_the_signal_and_some_falls() -> None:
     draws = Draws(generator())
     tones = torch.tensor([0.1, 0.9]).view(1, 1, 2)
-    found = [signal_dependence(tones, draws).flatten().tolist() for _ in range(60)]
-    assert any(dark < 0.5 * bright for dark, bright in found)
-    assert any(dark > 1.5 * bright for dark, bright in found)
-    assert any(dark == bright for dark, bright in found)
+    deviations = [signal_dependence(tones, draws).flatten().tolist() for _ in range(60)]
+    assert any(dark < 0.5 * bright for dark, bright in deviations)
+    assert any(dark > 1.5 * bright for dark, bright in deviations)
+    assert any(dark == bright for dark, bright in deviations)
 
 
 @pytest.mark.parametrize("subsample", [False, True])
@@ -153,8 +153,8 @@ def test_jpeg_is_that_of_pillow(subsample: bool) -> None:
     array = (image * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(array).save(stream, "JPEG", quality=50, subsampling=2 if subsample else 0)
     expected = np.asarray(Image.open(stream), dtype=np.float32) / 255
-    found = compress_jpeg(image, 50, subsample=subsample)
-    assert torch.equal(found.permute(1, 2, 0), torch.from_numpy(expected))
+    compressed = compress_jpeg(image, 50, subsample=subsample)
+    assert torch.equal(compressed.permute(1, 2, 0), torch.from_numpy(expected))
 
 
 def test_resizing_keeps_the_mean() -> None:

@@ -44,10 +44,10 @@ DOCUMENT: dict[str, Any] = {
 def test_a_rename_is_undone_by_its_inverse(names: Renames, path: str, expected: object) -> None:
     before = repr(DOCUMENT)
     current = names.current(DOCUMENT)
-    found: Any = current
+    node: Any = current
     for part in path.split("."):
-        found = found[int(part)] if part.isdigit() else found[part]
-    assert found == expected
+        node = node[int(part)] if part.isdigit() else node[part]
+    assert node == expected
     assert names.stored(current) == DOCUMENT or "data" in current  # an emptied object stays behind
     assert {k: v for k, v in names.stored(current).items() if v} == DOCUMENT
     assert names.current(current) == current  # current names are read as well

@@ -77,7 +77,7 @@ def test_a_recipe_survives_toml(drawn: Recipe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("backbone = {", "not valid TOML"),
         ("[backbone]\nwidht = 3", "width"),
@@ -86,13 +86,13 @@ def test_a_recipe_survives_toml(drawn: Recipe) -> None:
         ("[bakcbone]", "backbone"),
     ],
 )
-def test_a_wrong_recipe_file_is_named_with_what_is_wrong(text: str, told: str, tmp_path: Path) -> None:
+def test_a_wrong_recipe_file_is_named_with_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     for path in (tmp_path / "mine.toml", tmp_path / "other.toml"):
         with pytest.raises(UsageError) as caught:
             recipe(str(path))
         assert path.name in caught.value.message
-        assert (told if path.exists() else "no recipe file") in caught.value.message
+        assert (message if path.exists() else "no recipe file") in caught.value.message
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -121,7 +121,7 @@ def test_every_default_is_itself_allowed(point: type[Settings]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "nearest_word"),
     [
         (["botleneck.weight=1"], "bottleneck.weight"),
         (["backbone.widht=64"], "width"),
@@ -137,11 +137,11 @@ def test_every_default_is_itself_allowed(point: type[Settings]) -> None:
         (["code=64x8"], "32@8"),
     ],
 )
-def test_a_misspelling_is_told_the_nearest_known_word(settings: list[str], told: str) -> None:
+def test_a_misspelling_is_told_the_nearest_known_word(settings: list[str], nearest_word: str) -> None:
     named = recipe("conv").with_settings(["bottleneck=l2"])
     with pytest.raises(UsageError) as caught:
         named.with_settings(settings)
-    assert told in caught.value.message
+    assert nearest_word in caught.value.message
     assert "\n" not in caught.value.message
 
 

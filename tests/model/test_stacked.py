@@ -102,5 +102,5 @@ def test_a_dense_decoder_mirrors_or_has_its_own_layers(decoder: str, sizes: list
     recipe = Recipe(code="8").with_settings(
         ["backbone=dense", "backbone.width=16-4", f"backbone.decoder={decoder}"]
     )
-    found = [tuple(p.shape)[::-1] for p in model_of(recipe).decoder.parameters() if p.ndim == 2]
-    assert found == sizes
+    shapes = [tuple(p.shape)[::-1] for p in model_of(recipe).decoder.parameters() if p.ndim == 2]
+    assert shapes == sizes

@@ -43,34 +43,34 @@ def test_the_target_is_clean_and_what_is_far_from_marks_is_unchanged(
     before = images.clone()
     marks = 0.0
     for seed in range(12):
-        found = planted(images, seed, clean=0.0)
-        assert found.mask is not None
-        assert found.mask.shape == (4, 1, *size) and set(found.mask.unique().tolist()) <= {0.0, 1.0}
-        assert float(found.input.min()) >= 0 and float(found.input.max()) <= 1
-        assert torch.equal(found.target, before) and torch.equal(images, before)
-        changed = (found.input - images).abs().amax(1, keepdim=True)
-        untouched = found.mask.amax((1, 2, 3)) == 0
+        corrupted = planted(images, seed, clean=0.0)
+        assert corrupted.mask is not None
+        assert corrupted.mask.shape == (4, 1, *size) and set(corrupted.mask.unique().tolist()) <= {0.0, 1.0}
+        assert float(corrupted.input.min()) >= 0 and float(corrupted.input.max()) <= 1
+        assert torch.equal(corrupted.target, before) and torch.equal(images, before)
+        changed = (corrupted.input - images).abs().amax(1, keepdim=True)
+        untouched = corrupted.mask.amax((1, 2, 3)) == 0
         assert float(changed[untouched].sum()) == 0
-        marks += float(found.mask.sum())
+        marks += float(corrupted.mask.sum())
     assert marks > 0
 
 
 def test_marked_pixels_were_changed_and_a_share_of_images_is_left_alone() -> None:
     images = textured(64)
-    found = planted(images, clean=0.5)
-    assert found.mask is not None
-    touched = found.mask.amax((1, 2, 3)) > 0
+    corrupted = planted(images, clean=0.5)
+    assert corrupted.mask is not None
+    touched = corrupted.mask.amax((1, 2, 3)) > 0
     assert 15 < int(touched.sum()) < 49
-    change = (found.input - images).abs()
-    inside = (change * found.mask).sum() / found.mask.sum()
-    outside = (change * (1 - found.mask)).sum() / (1 - found.mask).sum()
+    change = (corrupted.input - images).abs()
+    inside = (change * corrupted.mask).sum() / corrupted.mask.sum()
+    outside = (change * (1 - corrupted.mask)).sum() / (1 - corrupted.mask).sum()
     assert inside > 0.05 and inside > 10 * outside
 
 
 def test_there_are_defects_of_all_sizes() -> None:
-    found = planted(textured(200), clean=0.0, count=1)
-    assert found.mask is not None
-    share = found.mask.mean((1, 2, 3))
+    corrupted = planted(textured(200), clean=0.0, count=1)
+    assert corrupted.mask is not None
+    share = corrupted.mask.mean((1, 2, 3))
     share = share[share > 0]
     assert float(share.min()) < 0.01 < 0.05 < float(share.max())
     assert bool((share > 0.95).any()), "the level of the whole image"
@@ -78,8 +78,8 @@ def test_there_are_defects_of_all_sizes() -> None:
 
 
 def test_without_large_ones_none_covers_half_of_the_image() -> None:
-    found = planted(textured(60), clean=0.0, count=1, large=0.0)
-    assert found.mask is not None and 0 < float(found.mask.mean((1, 2, 3)).max()) < 0.5
+    corrupted = planted(textured(60), clean=0.0, count=1, large=0.0)
+    assert corrupted.mask is not None and 0 < float(corrupted.mask.mean((1, 2, 3)).max()) < 0.5
 
 
 def test_the_same_generator_plants_the_same() -> None:
@@ -138,8 +138,8 @@ def test_terms_of_the_mask_have_the_values_of_their_formulas() -> None:
         assert term(right).tolist() == pytest.approx([0, 0], abs=1e-6)
     top = torch.full((2, 1, 10, 10), -20.0)
     top[:, 0, 0, 0] = 3.0  # one of a hundred pixels decides for the image
-    found = terms.mask_image(trace_of(model, top, mask)).tolist()
-    assert found == pytest.approx([math.log1p(math.exp(-3)), math.log1p(math.exp(3))])
+    losses = terms.mask_image(trace_of(model, top, mask)).tolist()
+    assert losses == pytest.approx([math.log1p(math.exp(-3)), math.log1p(math.exp(3))])
 
 
 @pytest.mark.parametrize(

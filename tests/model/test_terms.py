@@ -45,10 +45,10 @@ def test_a_term_is_one_number_per_image(name: str) -> None:
         trace.corrupted = replace(trace.corrupted, mask=(trace.images[:, :1] > 0.5).float())
     values = term(name)(trace)
     assert values.shape == (3,)
-    one = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
-    one.corrupted = trace.corrupted.select(1)
-    one.marked = None if trace.marked is None else trace.marked[1:2]
-    torch.testing.assert_close(term(name)(one)[0], values[1], atol=1e-6, rtol=1e-5)
+    single_trace = trace_of(MODEL, trace.output[1:2], trace.images[1:2], raw=trace.raw[1:2])
+    single_trace.corrupted = trace.corrupted.select(1)
+    single_trace.marked = None if trace.marked is None else trace.marked[1:2]
+    torch.testing.assert_close(term(name)(single_trace)[0], values[1], atol=1e-6, rtol=1e-5)
 
 
 def test_simple_terms_are_means_over_pixels() -> None:
@@ -142,9 +142,9 @@ def test_a_weight_means_the_same_at_every_batch_size() -> None:
     model = model_of(recipe)
     objective = Objective((*image_terms(recipe), *code_terms(model.bottleneck)))
     images = pictures(6)
-    whole = objective(model.trace(images, generator()))[0]
+    total = objective(model.trace(images, generator()))[0]
     parts = [objective(model.trace(part, generator()))[0] for part in torch.split(images, 2)]
-    torch.testing.assert_close(whole, torch.cat(parts))
+    torch.testing.assert_close(total, torch.cat(parts))
 
 
 def test_objective_is_the_weighted_sum_and_warms_up_linearly() -> None:

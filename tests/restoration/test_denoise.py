@@ -20,31 +20,37 @@ from .conftest import noisy, picture, psnr
 @pytest.mark.parametrize("channels", [1, 3])
 def test_noise_goes(denoiser: Autoencoder, sigma: float, gain: float, channels: int) -> None:
     clean = picture(70, 90, channels=channels, seed=5)
-    seen = noisy(clean, sigma)
-    assert psnr(isthmus.denoise(seen, sigma, denoiser), clean) > psnr(seen.clip(0, 1), clean) + gain
+    noisy_image = noisy(clean, sigma)
+    assert (
+        psnr(isthmus.denoise(noisy_image, sigma, denoiser), clean)
+        > psnr(noisy_image.clip(0, 1), clean) + gain
+    )
 
 
 def test_the_noise_level_is_estimated_when_it_is_not_given(denoiser: Autoencoder) -> None:
     clean = picture(128, 128, seed=5)
-    seen = noisy(clean, 30)
-    told, found = isthmus.denoise(seen, 30, denoiser), isthmus.denoise(seen, None, denoiser)
-    assert psnr(found, clean) > psnr(told, clean) - 0.3
+    noisy_image = noisy(clean, 30)
+    with_level, without_level = (
+        isthmus.denoise(noisy_image, 30, denoiser),
+        isthmus.denoise(noisy_image, None, denoiser),
+    )
+    assert psnr(without_level, clean) > psnr(with_level, clean) - 0.3
 
 
 def test_dark_parts_of_a_file_do_not_come_back_too_bright(denoiser: Autoencoder) -> None:
     clean = picture(128, 128, seed=5) * 0.3
     clean[clean < 0.1] = 0.01
-    seen = (noisy(clean, 30) * 255).round().clip(0, 255).astype(np.uint8)
+    noisy_image = (noisy(clean, 30) * 255).round().clip(0, 255).astype(np.uint8)
     dark = clean == np.float32(0.01)
-    assert seen[dark].mean() > 12  # cut noise shows more light than there is
+    assert noisy_image[dark].mean() > 12  # cut noise shows more light than there is
     for sigma in (30, None):
-        assert isthmus.denoise(seen, sigma, denoiser)[dark].mean() < 7
+        assert isthmus.denoise(noisy_image, sigma, denoiser)[dark].mean() < 7
 
 
 def test_noise_beyond_what_the_network_knows_is_reduced_too(denoiser: Autoencoder) -> None:
     clean = picture(64, 64, seed=6)
-    seen = noisy(clean, 110)
-    assert psnr(isthmus.denoise(seen, 110, denoiser), clean) > psnr(seen.clip(0, 1), clean) + 5
+    noisy_image = noisy(clean, 110)
+    assert psnr(isthmus.denoise(noisy_image, 110, denoiser), clean) > psnr(noisy_image.clip(0, 1), clean) + 5
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
@@ -54,13 +60,13 @@ def test_numpy_comes_back_as_it_went(denoiser: Autoencoder, dtype: Any, shape: t
     image = (picture(21, 34, channels=shape[2] if len(shape) > 2 else 1) * top).astype(dtype).reshape(shape)
     before = image.copy()
     image.flags.writeable = False
-    found = isthmus.denoise(image, 15, denoiser)
-    assert found.shape == shape
-    assert found.dtype == dtype
+    denoised = isthmus.denoise(image, 15, denoiser)
+    assert denoised.shape == shape
+    assert denoised.dtype == dtype
     assert np.array_equal(image, before)
-    assert np.abs(found / top - image / top).mean() < 0.1
-    assert found.min() >= 0
-    assert found.max() <= top
+    assert np.abs(denoised / top - image / top).mean() < 0.1
+    assert denoised.min() >= 0
+    assert denoised.max() <= top
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
@@ -68,28 +74,28 @@ def test_numpy_comes_back_as_it_went(denoiser: Autoencoder, dtype: Any, shape: t
 def test_tensors_come_back_as_they_went(denoiser: Autoencoder, dtype: torch.dtype, channels: int) -> None:
     both = np.stack([picture(20, 30, channels=channels, seed=i) for i in range(2)]).transpose(0, 3, 1, 2)
     given = torch.from_numpy(both * (255 if dtype == torch.uint8 else 1)).to(dtype)
-    found = isthmus.denoise(given, 15, denoiser)
-    assert found.shape == given.shape
-    assert found.dtype == dtype
+    denoised = isthmus.denoise(given, 15, denoiser)
+    assert denoised.shape == given.shape
+    assert denoised.dtype == dtype
     alone = isthmus.denoise(given[1:], 15, denoiser)
-    assert torch.equal(found[1:], alone)
+    assert torch.equal(denoised[1:], alone)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [2, 4])
 def test_alpha_is_not_touched(denoiser: Autoencoder, dtype: Any, channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, channels)).astype(dtype)
-    found = isthmus.denoise(image, 20, denoiser)
-    assert np.array_equal(found[..., -1], image[..., -1])
-    assert np.array_equal(found[..., :-1], isthmus.denoise(image[..., :-1], 20, denoiser))
+    denoised = isthmus.denoise(image, 20, denoiser)
+    assert np.array_equal(denoised[..., -1], image[..., -1])
+    assert np.array_equal(denoised[..., :-1], isthmus.denoise(image[..., :-1], 20, denoiser))
 
 
 def test_opponent_axes_keep_white_noise_white_and_lead_back() -> None:
     noise = torch.randn(4, 3, 100, 100, generator=torch.Generator().manual_seed(0))
     planes = to_planes(noise)
     torch.testing.assert_close(from_planes(planes), noise, atol=1e-5, rtol=1e-5)
-    found = planes.view(4, 3, -1).std(dim=(0, 2))
-    torch.testing.assert_close(found, torch.tensor(SIGMAS), rtol=0.02, atol=0)
+    deviations = planes.view(4, 3, -1).std(dim=(0, 2))
+    torch.testing.assert_close(deviations, torch.tensor(SIGMAS), rtol=0.02, atol=0)
     flat = planes.view(4, 3, -1).transpose(0, 1).reshape(3, -1)
     assert (torch.corrcoef(flat) - torch.eye(3)).abs().max() < 0.02
 
@@ -131,12 +137,12 @@ def test_bfloat16_costs_two_hundredths_of_a_decibel(
 ) -> None:
     """It is used where the device multiplies it; what it would give is computed everywhere."""
     clean = picture(96, 96, channels=1 if model.endswith("gray") else 3, seed=3)
-    seen = noisy(clean, sigma)
+    noisy_image = noisy(clean, sigma)
     quality = []
     for narrow in (False, True):
         monkeypatch.setattr(
             "isthmus.restoration.network_pass.multiplies_bfloat16", lambda _, narrow=narrow: narrow
         )
-        quality.append(psnr(isthmus.denoise(seen, sigma, model), clean))
+        quality.append(psnr(isthmus.denoise(noisy_image, sigma, model), clean))
     assert quality[0] != quality[1]
     assert abs(quality[0] - quality[1]) < 0.02

@@ -35,7 +35,7 @@ def clean() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def seen(clean: np.ndarray) -> np.ndarray:
+def noisy_images(clean: np.ndarray) -> np.ndarray:
     shown = clean.astype(np.float32) / np.float32(255)
     return (noisy(shown, SIGMA) * 255).round().clip(0, 255).astype(np.uint8)
 
@@ -46,8 +46,10 @@ def gained(model: Autoencoder) -> float:
     return psnr(isthmus.denoise(given, SIGMA, model), full_picture) - psnr(given, full_picture)
 
 
-def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, seen: np.ndarray) -> None:
-    alone = trained(seen, "corruption=recorrupted")
+def test_recorrupted_learns_nearly_what_clean_images_teach(
+    clean: np.ndarray, noisy_images: np.ndarray
+) -> None:
+    alone = trained(noisy_images, "corruption=recorrupted")
     # The level was measured on the noisy images themselves.
     assert isinstance(alone.recipe.corruption, axes.Recorrupted)
     assert alone.recipe.corruption.sigma == pytest.approx(SIGMA, rel=0.2)
@@ -59,5 +61,5 @@ def test_recorrupted_learns_nearly_what_clean_images_teach(clean: np.ndarray, se
     )  # after so few steps; docs/use/denoise-own.md has the real gap
 
 
-def test_a_blind_spot_learns_without_knowing_the_level(seen: np.ndarray) -> None:
-    assert gained(trained(seen, "corruption=blind-spot", "corruption.amount=0.1")) > 2
+def test_a_blind_spot_learns_without_knowing_the_level(noisy_images: np.ndarray) -> None:
+    assert gained(trained(noisy_images, "corruption=blind-spot", "corruption.amount=0.1")) > 2

@@ -36,36 +36,36 @@ def use(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def wanted(use: str) -> np.ndarray:
+def expected(use: str) -> np.ndarray:
     return np.asarray(restored(use, PIXELS))
 
 
-def test_a_path_bytes_or_a_file_give_numpy(use: str, wanted: np.ndarray, tmp_path: Path) -> None:
+def test_a_path_bytes_or_a_file_give_numpy(use: str, expected: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     Image.fromarray(PIXELS).save(path)
     for given in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
         result = restored(use, given)
-        assert isinstance(result, np.ndarray) and np.array_equal(result, wanted)
-    assert np.array_equal(restored(use, PIXELS[::-1])[::-1].shape, wanted.shape)
+        assert isinstance(result, np.ndarray) and np.array_equal(result, expected)
+    assert np.array_equal(restored(use, PIXELS[::-1])[::-1].shape, expected.shape)
 
 
-def test_pillow_gives_pillow_with_its_alpha(use: str, wanted: np.ndarray) -> None:
+def test_pillow_gives_pillow_with_its_alpha(use: str, expected: np.ndarray) -> None:
     result = restored(use, Image.fromarray(PIXELS))
-    assert isinstance(result, Image.Image) and np.array_equal(np.asarray(result), wanted)
+    assert isinstance(result, Image.Image) and np.array_equal(np.asarray(result), expected)
     clear = restored(use, Image.fromarray(CLEAR))
     assert isinstance(clear, Image.Image) and clear.mode == "RGBA"
-    assert np.array_equal(np.asarray(clear), np.dstack([wanted, CLEAR[..., 3]]))
+    assert np.array_equal(np.asarray(clear), np.dstack([expected, CLEAR[..., 3]]))
 
 
 @pytest.mark.parametrize("dtype", [">f2", "<f4", ">f8", "longdouble"])
-def test_floats_of_every_type(use: str, wanted: np.ndarray, dtype: str) -> None:
+def test_floats_of_every_type(use: str, expected: np.ndarray, dtype: str) -> None:
     result = restored(use, (PIXELS / 255).astype(dtype))
     assert result.dtype == np.dtype(dtype)
-    np.testing.assert_allclose(result.astype(float) * 255, wanted, atol=HALF_PRECISION_LEVELS)
+    np.testing.assert_allclose(result.astype(float) * 255, expected, atol=HALF_PRECISION_LEVELS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8])
-def test_tensors_come_back_without_their_gradient(use: str, wanted: np.ndarray, dtype: torch.dtype) -> None:
+def test_tensors_come_back_without_their_gradient(use: str, expected: np.ndarray, dtype: torch.dtype) -> None:
     tensor = torch.from_numpy(CLEAR).permute(2, 0, 1)[None]
     tensor = tensor if dtype == torch.uint8 else (tensor / 255).to(dtype).requires_grad_()
     result = restored(use, tensor)
@@ -73,7 +73,7 @@ def test_tensors_come_back_without_their_gradient(use: str, wanted: np.ndarray, 
     assert torch.equal(result[:, 3], tensor[:, 3].detach())
     scale = 1 if dtype == torch.uint8 else 255
     atol = {torch.uint8: 0.0, torch.bfloat16: 3.0}.get(dtype, HALF_PRECISION_LEVELS)
-    np.testing.assert_allclose(result[0, :3].permute(1, 2, 0).float() * scale, wanted, atol=atol)
+    np.testing.assert_allclose(result[0, :3].permute(1, 2, 0).float() * scale, expected, atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_tensors_come_back_without_their_gradient(use: str, wanted: np.ndarray, 
     ],
 )
 def test_a_range_is_mapped_there_and_back(
-    use: str, wanted: np.ndarray, given: np.ndarray, low: float, high: float
+    use: str, expected: np.ndarray, given: np.ndarray, low: float, high: float
 ) -> None:
     if given.dtype.kind != "u" and given.max() > 8:
         with pytest.raises(DataError) as caught:
@@ -94,7 +94,7 @@ def test_a_range_is_mapped_there_and_back(
         assert "range=(" in str(caught.value.hint)
     result = restored(use, given, range=(low, high))
     assert result.dtype == given.dtype
-    np.testing.assert_allclose((result.astype(float) - low) / (high - low) * 255, wanted, atol=0.6)
+    np.testing.assert_allclose((result.astype(float) - low) / (high - low) * 255, expected, atol=0.6)
     if use == "inpaint":
         assert np.array_equal(result[~MASK], given[~MASK])
 

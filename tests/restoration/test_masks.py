@@ -68,9 +68,9 @@ def test_dead_pixels_are_found_in_a_photograph_and_little_else(sigma: float) -> 
     photo = (photo + random.normal(size=photo.shape) * sigma / 255).clip(0, 1).astype(np.float32)
     dead = random.random((400, 400)) < 0.001
     photo[dead] = np.where(photo[dead] < 0.5, 1.0, 0.0)
-    found = masks.dead_pixels(photo)
-    assert (found & dead).sum() > 0.95 * dead.sum()
-    assert (found & ~dead).sum() < 0.003 * dead.size
+    is_dead = masks.dead_pixels(photo)
+    assert (is_dead & dead).sum() > 0.95 * dead.sum()
+    assert (is_dead & ~dead).sum() < 0.003 * dead.size
 
 
 def test_lines_edges_and_flat_places_are_not_dead() -> None:

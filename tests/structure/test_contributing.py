@@ -37,10 +37,10 @@ def images(count: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture
 def soft() -> Iterator[None]:
     settings, network = code_blocks("Add a bottleneck")
-    known = AXES["bottleneck"]
+    registered = AXES["bottleneck"]
     module = ModuleType("isthmus.model.bottlenecks.soft")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(AXES, "bottleneck", known)
+        patch.setitem(AXES, "bottleneck", registered)
         namespace = dict(vars(bottleneck))
         exec(compile(settings, "CONTRIBUTING.md", "exec"), namespace)
         patch.setattr(axes, "Soft", namespace["Soft"], raising=False)
@@ -63,7 +63,7 @@ def test_the_bottleneck_trains_and_makes_zeros() -> None:
 
 def test_the_metric_is_measured() -> None:
     function, entry = code_blocks("Add a metric")
-    known = dict(registry.METRICS)
+    registered = dict(registry.METRICS)
     with pytest.MonkeyPatch.context() as patch:
         namespace = dict(vars(pixel_metrics))
         exec(compile(function, "CONTRIBUTING.md", "exec"), namespace)
@@ -75,7 +75,7 @@ def test_the_metric_is_measured() -> None:
             result = isthmus.evaluate(model, images(20, seed=1), reference=images(40))
         finally:
             registry.METRICS.clear()
-            registry.METRICS.update(known)
+            registry.METRICS.update(registered)
     expected = np.abs(model.reconstruct(images(20, seed=1)) - images(20, seed=1)).max((1, 2, 3))
     assert result.to_dict()["metrics"]["worst_pixel"] == pytest.approx(expected.mean(), abs=1e-3)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MAX_RETURNS = {"compress": 2, "denoise": 2, "anomalies": 15, "command": 2, "train": 8}
+MAX_RETURNS = {"compress": 2, "denoise": 2, "anomalies": 2, "command": 2, "train": 7}
 
 
 def test_walks_return_no_more_often_than_before() -> None:

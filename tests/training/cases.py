@@ -45,8 +45,8 @@ def small(name: str, *settings: str, code: str | None = None) -> Recipe:
         thin.append("bottleneck.k=3")
     channels, at, stride = recipe.code.partition("@")
     thin_code = f"{min(int(channels), 32)}@{stride}" if at else "8" if recipe.code.isdigit() else recipe.code
-    wanted = code or thin_code
-    return recipe.with_settings([*thin, "optimiser.batch=8", f"code={wanted}", *settings])
+    code_shape = code or thin_code
+    return recipe.with_settings([*thin, "optimiser.batch=8", f"code={code_shape}", *settings])
 
 
 def pictures(count: int = 40, size: tuple[int, int] = (12, 12), seed: int = 0, channels: int = 1) -> Array:

@@ -73,13 +73,13 @@ def kill_everywhere(folder: Path) -> tuple[int, int, int]:
     kills, halves, arrived = 0, 0, 0
     while is_killed_in_save(path, kills + 1, kills + 1):
         kills += 1
-        found = number_of(path)
+        state_number = number_of(path)
         # The state before is that of the last kill which came late enough, or the first one.
-        assert found in (kills, 0), (
-            f"killed at line {kills}: state {found} is neither the old nor the new one"
+        assert state_number in (kills, 0), (
+            f"killed at line {kills}: state {state_number} is neither the old nor the new one"
         )
-        arrived += found == kills
-        if found == kills:
+        arrived += state_number == kills
+        if state_number == kills:
             state.save(path, make_state(0))
         left = [p for p in folder.iterdir() if p != path]
         halves += bool(left)

@@ -172,15 +172,15 @@ def test_reading_is_charged_with_a_part_at_most() -> None:
     st.lists(st.tuples(st.integers(1, 50), st.integers(1, 300)), min_size=1, max_size=9),
 )
 def test_a_plan_changes_nothing_that_lies_behind(plans: list[tuple[int, int]]) -> None:
-    schedule, step, seen = Schedule.linear(plans[0][1] + 1), 0, [0.0]
+    schedule, step, shares_seen = Schedule.linear(plans[0][1] + 1), 0, [0.0]
     for forward, rest in plans:
         forward = min(forward, schedule.steps - step - 1)
         if forward < 1:
             break
-        seen += [schedule.progress(step + i) for i in range(1, forward + 1)]
+        shares_seen += [schedule.progress(step + i) for i in range(1, forward + 1)]
         step += forward
         schedule = schedule.replan(step, [(step + rest, 1.0)])
-        assert [schedule.progress(i) for i in range(step + 1)] == pytest.approx(seen, abs=1e-12)
+        assert [schedule.progress(i) for i in range(step + 1)] == pytest.approx(shares_seen, abs=1e-12)
     shares = [schedule.progress(i) for i in range(schedule.steps + 1)]
     assert shares == sorted(shares)
     assert shares[-1] == 1

@@ -31,25 +31,25 @@ class Recorder(isthmus.Callback):
 
 
 def test_every_step_and_validation_and_the_end_are_seen(tmp_path: Path) -> None:
-    seen, path = Recorder(), tmp_path / "model.safetensors"
+    recorder, path = Recorder(), tmp_path / "model.safetensors"
     written: list[bool] = []
     last = SimpleNamespace(on_end=lambda _: written.append(path.exists()))
-    model = train(pictures(), small("dense"), steps=7, out=path, callbacks=[seen, last])
-    assert [event.step for event in seen.of("step")] == list(range(1, 8))
-    assert [event.step for event in seen.of("validation")] == model.history.steps.tolist()
-    assert [event.validation for event in seen.of("validation")] == model.history.validation.tolist()
-    (end,) = seen.of("end")
-    assert seen.events[-1] == ("end", end)
+    model = train(pictures(), small("dense"), steps=7, out=path, callbacks=[recorder, last])
+    assert [event.step for event in recorder.of("step")] == list(range(1, 8))
+    assert [event.step for event in recorder.of("validation")] == model.history.steps.tolist()
+    assert [event.validation for event in recorder.of("validation")] == model.history.validation.tolist()
+    (end,) = recorder.of("end")
+    assert recorder.events[-1] == ("end", end)
     assert end.model is model and end.share == 1.0 and end.step == end.steps == 7
     assert end.best == model.summary["best"]["validation"]
-    assert [one.to_dict() for one in end.findings] == model.summary["findings"]
+    assert [finding.to_dict() for finding in end.findings] == model.summary["findings"]
     assert written == [True]
 
 
 def test_the_losses_of_steps_add_up_to_those_of_the_history() -> None:
-    seen = Recorder()
-    model = train(pictures(), small("dense"), steps=4, callbacks=[seen])
-    losses = [event.losses["mse"] for event in seen.of("step")]
+    recorder = Recorder()
+    model = train(pictures(), small("dense"), steps=4, callbacks=[recorder])
+    losses = [event.losses["mse"] for event in recorder.of("step")]
     first, last = model.history.steps.tolist()
     means = [sum(losses[:first]) / first, sum(losses[first:]) / (last - first)]
     assert means == pytest.approx(model.history.terms["train_mse"].tolist())
@@ -63,9 +63,9 @@ def test_looking_changes_nothing() -> None:
 
 
 def test_an_event_is_frozen() -> None:
-    seen = Recorder()
-    train(pictures(), small("dense"), steps=1, callbacks=[seen])
-    changed: Any = seen.of("step")[0]
+    recorder = Recorder()
+    train(pictures(), small("dense"), steps=1, callbacks=[recorder])
+    changed: Any = recorder.of("step")[0]
     with pytest.raises(FrozenInstanceError):
         changed.step = 3
     with pytest.raises(TypeError):

@@ -73,26 +73,26 @@ def test_training_on_damage_helps_on_damage(sample: ImageSet) -> None:
         "corruption.amount=0.5",
         "corruption.condition=false",
     )
-    found = []
+    losses = []
     for settings in ((), damage):
         model = learned(sample, "conv", *SMALL, *settings, code="64")
         with torch.no_grad():
-            found.append(float((model.reconstruct_batch(images * ~hidden) - images).square().mean()))
-    assert found[1] < 0.5 * found[0]
+            losses.append(float((model.reconstruct_batch(images * ~hidden) - images).square().mean()))
+    assert losses[1] < 0.5 * losses[0]
 
 
 def test_an_adversarial_code_looks_like_its_prior(sample: ImageSet) -> None:
     images = unseen(sample, 600)
     prior = torch.randn(600, 4, generator=torch.Generator().manual_seed(0))
-    found = []
+    losses = []
     for settings in (("critic=none",), ()):
         model = learned(sample, "adversarial", *SMALL, *settings, code="4", steps=500)
         codes = model.encode_batch(images).detach()
         if settings == ("critic=none",):  # scaled as anyone would scale it
             codes = (codes - codes.mean(0)) / codes.std(0)
-        found.append((squared_mmd(codes, prior), nearest_neighbour_accuracy(codes, prior)))
-    assert found[1][0] < found[0][0]
-    assert found[1][1] < found[0][1]
+        losses.append((squared_mmd(codes, prior), nearest_neighbour_accuracy(codes, prior)))
+    assert losses[1][0] < losses[0][0]
+    assert losses[1][1] < losses[0][1]
 
 
 def test_a_variational_code_is_used(sample: ImageSet) -> None:
@@ -109,10 +109,10 @@ def test_attention_paints_hidden_patches(sample: ImageSet) -> None:
     for corruption in (("corruption=none",), ()):
         model = learned(sample, "attention", *settings, *corruption, code="32", steps=500)
         total, hidden = 0.0, 0.0
-        for one in iter_passes(model, shown, corruption=mask, seed=0):
-            assert one.trace.corrupted.visible is not None
-            missing = (~one.trace.corrupted.visible).float()
-            total += float(((one.output - one.images).square() * missing).sum())
+        for batch_pass in iter_passes(model, shown, corruption=mask, seed=0):
+            assert batch_pass.trace.corrupted.visible is not None
+            missing = (~batch_pass.trace.corrupted.visible).float()
+            total += float(((batch_pass.output - batch_pass.images).square() * missing).sum())
             hidden += float(missing.sum())
         errors.append(total / hidden)
     mean = torch.from_numpy(sample.stack(range(2000)).astype(np.float32).mean(0) / 255).movedim(-1, 0)

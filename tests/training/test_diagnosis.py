@@ -44,17 +44,17 @@ def thin(name: str, *settings: str) -> Recipe:
     return RECIPES[name]().with_settings(given)
 
 
-def found(model: Autoencoder) -> dict[str, Finding]:
+def findings_of(model: Autoencoder) -> dict[str, Finding]:
     """Findings by name, each held to its form: one line, and a suggestion that can be followed."""
     all_of_them = isthmus.diagnose(model).findings
-    for one in all_of_them:
-        assert "\n" not in str(one)
-        assert one.message
-        assert one.suggestion
-        assert "--" not in one.suggestion
-        if one.hint.options:
-            capabilities.check(followed(model.recipe, one))
-    return {one.name: one for one in all_of_them}
+    for finding in all_of_them:
+        assert "\n" not in str(finding)
+        assert finding.message
+        assert finding.suggestion
+        assert "--" not in finding.suggestion
+        if finding.hint.options:
+            capabilities.check(followed(model.recipe, finding))
+    return {finding.name: finding for finding in all_of_them}
 
 
 def followed(recipe: Recipe, finding: Finding) -> Recipe:
@@ -86,12 +86,14 @@ def followed(recipe: Recipe, finding: Finding) -> Recipe:
 )
 def test_a_healthy_training_gives_no_warning(recipe: Recipe) -> None:
     model = train(MANY, recipe, steps=200)
-    assert [one for one in found(model).values() if one.severity != "note"] == []
-    assert [one for one in isthmus.diagnose(model, OTHERS).findings if one.severity != "note"] == []
+    assert [finding for finding in findings_of(model).values() if finding.severity != "note"] == []
+    assert [
+        finding for finding in isthmus.diagnose(model, OTHERS).findings if finding.severity != "note"
+    ] == []
 
 
 def test_a_training_of_a_few_steps_is_not_judged_by_its_losses() -> None:
-    assert found(train(MANY, small("dense"), steps=20)) == {}
+    assert findings_of(train(MANY, small("dense"), steps=20)) == {}
 
 
 # ------------------------------------------------------------ a loss that is no number
@@ -140,24 +142,24 @@ def test_bfloat16_is_blamed_for_what_float32_can_do(tmp_path: Path) -> None:
 
 def test_dead_units_are_counted() -> None:
     recipe = small("dense", "bottleneck=l1", "bottleneck.weight=100", code="16")
-    sick = found(train(MANY, recipe, steps=200))["dead-units"]
+    sick = findings_of(train(MANY, recipe, steps=200))["dead-units"]
     assert "16 units" in sick.message
     assert sick.severity == "problem"
     assert sick.hint == Hint.add(settings=("bottleneck.weight=10",))
     cured = train(MANY, followed(recipe, sick).with_settings(["bottleneck.weight=0.02"]), steps=200)
-    assert "dead-units" not in found(cured)
+    assert "dead-units" not in findings_of(cured)
 
 
 def test_posterior_collapse_is_noticed_and_cured() -> None:
     recipe = thin("variational", "bottleneck.weight=50")
-    sick = found(train(MANY, recipe, steps=300))["posterior-collapse"]
+    sick = findings_of(train(MANY, recipe, steps=300))["posterior-collapse"]
     assert sick.severity == "problem"
     assert "8 of 8" in sick.message
     assert sick.hint == Hint.add(settings=("bottleneck.weight=5",))
     again = sick
     for _ in range(2):  # by tens, down to a β of 1
         recipe = followed(recipe, again)
-        left = found(train(MANY, recipe, steps=300))
+        left = findings_of(train(MANY, recipe, steps=300))
         if "posterior-collapse" not in left:
             return
         again = left["posterior-collapse"]
@@ -178,14 +180,14 @@ def test_a_critic_that_has_won_is_noticed_also_on_the_way(
     # A short training begins with codes of variance 1, which leaves a critic of codes little to win.
     monkeypatch.setattr("isthmus.training.plan.SHORT_STEPS", 0)
     recipe = thin(name, *settings)
-    seen: list[Progress] = []
-    model = train(MANY, recipe, steps=120, listener=seen.append)
-    sick = found(model)["critic-domination"]
+    reports: list[Progress] = []
+    model = train(MANY, recipe, steps=120, listener=reports.append)
+    sick = findings_of(model)["critic-domination"]
     assert f"real {judged}" in sick.message
-    on_the_way = [one.name for progress in seen for one in progress.findings]
+    on_the_way = [finding.name for progress in reports for finding in progress.findings]
     assert on_the_way.count("critic-domination") == 1
     cured = train(MANY, followed(recipe, sick), steps=120)
-    assert "critic-domination" not in found(cured)
+    assert "critic-domination" not in findings_of(cured)
 
 
 def test_a_code_that_copies_is_told_by_scrambled_pixels() -> None:
@@ -197,21 +199,21 @@ def test_a_code_that_copies_is_told_by_scrambled_pixels() -> None:
         "optimiser.batch=32",
         code="64",
     )
-    sick = found(train(noise(400), recipe, steps=300))["copying"]
+    sick = findings_of(train(noise(400), recipe, steps=300))["copying"]
     assert "64 numbers, the image 64" in sick.message
-    cured = found(train(noise(400), followed(recipe, sick), steps=300))
+    cured = findings_of(train(noise(400), followed(recipe, sick), steps=300))
     assert not {"copying", "wide-code"} & set(cured)
 
 
 def test_a_code_that_could_copy_but_does_not_is_only_noted() -> None:
-    wide = found(train(MANY, small("dense", code="64"), steps=150))
+    wide = findings_of(train(MANY, small("dense", code="64"), steps=150))
     assert wide["wide-code"].severity == "note"
     assert "copying" not in wide
     for free in (
         small("dense", "corruption=gaussian", code="64"),
         small("dense", "bottleneck=l1", code="64"),
     ):
-        assert "wide-code" not in found(train(MANY, free, steps=50))
+        assert "wide-code" not in findings_of(train(MANY, free, steps=50))
 
 
 # ------------------------------------------------------------ the images and the losses
@@ -219,28 +221,28 @@ def test_a_code_that_could_copy_but_does_not_is_only_noted() -> None:
 
 def test_over_fitting_is_noticed() -> None:
     recipe = small("dense", "backbone.width=256", "optimiser.rate=0.01", code="16")
-    sick = found(train(noise(40), recipe, steps=300, validation=0.25))["over-fitting"]
+    sick = findings_of(train(noise(40), recipe, steps=300, validation=0.25))["over-fitting"]
     assert "times that in training" in sick.message or "has risen" in sick.message
-    more = found(train(noise(2000), followed(recipe, sick), steps=300, validation=0.25))
+    more = findings_of(train(noise(2000), followed(recipe, sick), steps=300, validation=0.25))
     assert "over-fitting" not in more
 
 
 def test_a_linear_decoder_that_leaves_the_range_is_noticed_and_cured() -> None:
     black_and_white = ((MANY > 90) * 255).astype(np.uint8)
     recipe = small("dense", "backbone.width=", "backbone.output=linear", "optimiser.rate=0.01")
-    sick = found(train(black_and_white, recipe, steps=200))["output-range"]
-    assert "output-range" not in found(train(black_and_white, followed(recipe, sick), steps=200))
+    sick = findings_of(train(black_and_white, recipe, steps=200))["output-range"]
+    assert "output-range" not in findings_of(train(black_and_white, followed(recipe, sick), steps=200))
 
 
 def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
     dark = (MANY // 16).astype(np.uint8)
-    sick = found(train(dark, small("dense"), steps=100))["data-range"]
+    sick = findings_of(train(dark, small("dense"), steps=100))["data-range"]
     assert "0 to 0.05" in sick.message
     assert "data-range" in {
-        one.name for one in isthmus.diagnose(train(MANY, small("dense"), steps=5), dark).findings
+        finding.name for finding in isthmus.diagnose(train(MANY, small("dense"), steps=5), dark).findings
     }
     empty = np.full((20, 8, 8, 1), 128, np.uint8)
-    assert found(train(empty, small("dense"), steps=5))["data-range"].severity == "problem"
+    assert findings_of(train(empty, small("dense"), steps=5))["data-range"].severity == "problem"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
 )
 def test_a_rate_far_too_low_is_noticed(settings: tuple[str, ...]) -> None:
     recipe = small("dense", *settings, "optimiser.batch=16")
-    sick = found(train(MANY, recipe, steps=300))["learning-rate-too-low"]
+    sick = findings_of(train(MANY, recipe, steps=300))["learning-rate-too-low"]
     usual = {"adamw": "0.002", "sgd": "0.1"}[recipe.optimiser.name]
     assert sick.hint == Hint.add(settings=(f"optimiser.rate={usual}",))
 
@@ -257,16 +259,16 @@ def test_a_rate_far_too_high_is_noticed_and_cured(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("isthmus.training.plan.SHORT_STEPS", 0)  # begin as a longer training does
     garments = isthmus.read("fashion-sample").subset(range(1500))
     recipe = small("dense", "backbone.width=64", "optimiser.rate=0.3", "optimiser.batch=64", code="16")
-    sick = found(train(garments, recipe, steps=200))
+    sick = findings_of(train(garments, recipe, steps=200))
     assert "learning-rate-too-high" in sick
     recipe = followed(recipe, sick["learning-rate-too-high"])
     assert recipe.optimiser.rate == 0.002
-    assert found(train(garments, recipe, steps=200)) == {}
+    assert findings_of(train(garments, recipe, steps=200)) == {}
 
 
 def test_a_penalty_that_outweighs_the_images_leaves_nothing_learned() -> None:
     recipe = small("dense", "bottleneck=l2", "bottleneck.weight=1e4", "optimiser.batch=16")
-    sick = found(train(MANY, recipe, steps=200))["nothing-learned"]
+    sick = findings_of(train(MANY, recipe, steps=200))["nothing-learned"]
     assert sick.severity == "problem"
     assert sick.hint == Hint.add(settings=("bottleneck.weight=1e+03",))
 
@@ -280,9 +282,9 @@ def test_findings_travel_in_the_model_and_are_made_anew_for_other_images(tmp_pat
     again = isthmus.load(tmp_path / "m.safetensors")
     assert isthmus.diagnose(again).findings == isthmus.diagnose(model).findings != ()
     assert json.loads(json.dumps(again.summary["findings"])) == [
-        one.to_dict() for one in isthmus.diagnose(model).findings
+        finding.to_dict() for finding in isthmus.diagnose(model).findings
     ]
-    assert [one.name for one in isthmus.diagnose(again, MANY).findings] == ["wide-code"]
+    assert [finding.name for finding in isthmus.diagnose(again, MANY).findings] == ["wide-code"]
 
 
 def test_models_from_before_there_were_findings_are_judged_by_their_history() -> None:
@@ -290,7 +292,7 @@ def test_models_from_before_there_were_findings_are_judged_by_their_history() ->
         noise(40), small("dense", "optimiser.rate=0.01", "backbone.width=256", code="16"), steps=300
     )
     del model.summary["findings"]
-    assert "over-fitting" in {one.name for one in isthmus.diagnose(model).findings}
+    assert "over-fitting" in {finding.name for finding in isthmus.diagnose(model).findings}
     model.summary = {}
     assert isthmus.diagnose(model).findings == ()
 
@@ -321,14 +323,14 @@ def test_the_doctor_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["conv", "recurrent", "sparse", "contractive", "attention"])
 def test_what_is_observed_lies_in_its_bounds(name: str) -> None:
     model = train(MANY[:40], small(name), steps=5)
-    seen = observe(model, isthmus.read(OTHERS))
-    assert seen == observe(model, isthmus.read(OTHERS))
-    assert seen.images == len(OTHERS)
-    assert seen.image_numbers == 64
-    assert 0 <= seen.constant_units <= seen.units <= seen.code_numbers
-    assert seen.explained <= 1
-    assert 0 <= seen.outside <= 1
-    assert 0 <= seen.low <= seen.high <= 1
+    observed = observe(model, isthmus.read(OTHERS))
+    assert observed == observe(model, isthmus.read(OTHERS))
+    assert observed.images == len(OTHERS)
+    assert observed.image_numbers == 64
+    assert 0 <= observed.constant_units <= observed.units <= observed.code_numbers
+    assert observed.explained <= 1
+    assert 0 <= observed.outside <= 1
+    assert 0 <= observed.low <= observed.high <= 1
 
 
 def test_photos_larger_than_the_crops_are_observed_by_their_middle() -> None:

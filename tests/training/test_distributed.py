@@ -71,8 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def difference(one: Autoencoder, other: Autoencoder) -> float:
-    first, second = one.state_dict(), other.state_dict()
+def difference(model: Autoencoder, other: Autoencoder) -> float:
+    first, second = model.state_dict(), other.state_dict()
     assert first.keys() == second.keys()
     return max(float((first[k].float() - second[k].float()).abs().max()) for k in first)
 
@@ -83,8 +83,8 @@ def test_two_processes_take_the_steps_of_one(name: str, folder: Path) -> None:
     alone = isthmus.load(folder / "alone" / f"{name}.safetensors")
     together = isthmus.load(folder / "together" / f"{name}.safetensors")
     assert difference(alone, together) < 1e-5
-    for one, other in zip(alone.summary["history"], together.summary["history"], strict=True):
-        assert other == pytest.approx(one, rel=1e-4, abs=1e-6)
+    for own_row, other in zip(alone.summary["history"], together.summary["history"], strict=True):
+        assert other == pytest.approx(own_row, rel=1e-4, abs=1e-6)
 
 
 def test_with_adam_the_losses_agree(folder: Path) -> None:
@@ -124,9 +124,9 @@ def test_one_process_speaks_and_the_run_ends_well(tmp_path: Path) -> None:
     np.save(data, pictures(60))
     words = ["train", str(data), "--recipe", "dense", "--code", "8", "--precision", "float32"]
     run = torchrun(2, "-m", "isthmus", *words, "--steps", "5", "-o", str(out), "--json", folder=tmp_path)
-    told, err = run.communicate(timeout=300)
+    output, err = run.communicate(timeout=300)
     assert run.returncode == 0, err
-    assert json.loads(told)["steps"] == 5  # one object, not two
+    assert json.loads(output)["steps"] == 5  # one object, not two
     assert err.count("2 processes share every step") == 1
     assert isthmus.load(out).summary["steps"] == 5
 
@@ -141,36 +141,36 @@ def test_a_killed_process_leaves_one_line_and_a_state_that_another_count_resumes
     try:
         worker = victim(run)
         os.kill(worker, signal.SIGKILL)
-        told, err = run.communicate(timeout=120)
+        output, err = run.communicate(timeout=120)
     finally:
         run.kill()
     assert run.returncode != 0
-    assert told == ""
+    assert output == ""
     lines = [line for line in err.splitlines() if line.startswith("isthmus: ")]
     assert len(lines) == 1, err
-    found = re.search(
+    match = re.search(
         r"one of 2 processes was lost after step (\d+) of 1000000; the state is saved", lines[0]
     )
-    assert found is not None, err
+    assert match is not None, err
     saved = states.load(state)
-    assert saved.facts["state"]["step"] == int(found[1]) > 0
+    assert saved.facts["state"]["step"] == int(match[1]) > 0
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Stopped):  # one process goes on
             run_training(str(data), out=out, resume=True)
-    assert states.load(state).facts["state"]["step"] == int(found[1]) + 3
+    assert states.load(state).facts["state"]["step"] == int(match[1]) + 3
 
 
 def victim(run: subprocess.Popen[str]) -> int:
     """The second worker, once steps are being taken: progress is first shown after a step."""
     assert run.stderr is not None
-    seen = []
+    values = []
     for line in run.stderr:
-        seen.append(line)
+        values.append(line)
         if line.startswith("training: "):
             break
     else:
-        raise AssertionError("".join(seen))
+        raise AssertionError("".join(values))
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if entry.name.isdigit():
             try:
@@ -194,10 +194,10 @@ def test_draws_are_parts_of_those_for_all() -> None:
             torch.randint(9, (count, 4), generator=generator),
         ]
 
-    whole = draws(7)
+    all_draws = draws(7)
     for part in (slice(0, 3), slice(3, 7)):
         with SharedDraws(part, 7):
             own = draws(part.stop - part.start)
             other = torch.rand(2, generator=torch.Generator().manual_seed(2))
-        assert all(torch.equal(o, w[part]) for o, w in zip(own, whole, strict=True))
+        assert all(torch.equal(o, w[part]) for o, w in zip(own, all_draws, strict=True))
         assert torch.equal(other, torch.rand(2, generator=torch.Generator().manual_seed(2)))

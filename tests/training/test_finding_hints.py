@@ -32,17 +32,17 @@ def finding(hint: Hint) -> Finding:
 def test_a_hint_is_shown_as_each_interface_spells_it(
     hint: Hint, stored: str, python: str, shell: str
 ) -> None:
-    one = finding(hint)
-    assert str(one) == f"copying: it copies; try {python}"
+    example = finding(hint)
+    assert str(example) == f"copying: it copies; try {python}"
     with spell_hints(format_options):
-        assert one.suggestion == shell
-    assert one.suggestion == python
-    document = json.loads(json.dumps(one.to_dict()))
+        assert example.suggestion == shell
+    assert example.suggestion == python
+    document = json.loads(json.dumps(example.to_dict()))
     assert document["suggestion"] == stored
     assert document["hint"]["options"].keys() == dict(hint.options).keys()
-    assert Finding.from_dict(document) == one
+    assert Finding.from_dict(document) == example
     del document["hint"]  # as version 0.1 wrote it
-    assert Finding.from_dict(document) == one
+    assert Finding.from_dict(document) == example
 
 
 def test_an_error_takes_over_the_options() -> None:

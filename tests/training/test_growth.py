@@ -36,8 +36,8 @@ def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def same(one: Autoencoder, other: Autoencoder) -> bool:
-    first, second = one.state_dict(), other.state_dict()
+def same(model: Autoencoder, other: Autoencoder) -> bool:
+    first, second = model.state_dict(), other.state_dict()
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 

@@ -18,9 +18,9 @@ def test_a_kill_at_any_line_leaves_the_old_state_or_the_new_one(tmp_path: Path) 
         [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = re.match(r"(\d+) kills, (\d+) left half a file, after (\d+) the new state was there", done.stdout)
-    assert found is not None, done.stdout
-    kills, halves, arrived = (int(number) for number in found.groups())
+    match = re.match(r"(\d+) kills, (\d+) left half a file, after (\d+) the new state was there", done.stdout)
+    assert match is not None, done.stdout
+    kills, halves, arrived = (int(number) for number in match.groups())
     assert kills > 20
     assert 0 < halves < kills
     assert 0 < arrived < kills

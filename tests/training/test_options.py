@@ -228,8 +228,8 @@ def test_very_few_images_train_all_the_same(count: int) -> None:
 def test_validation_images_of_another_size_are_made_to_fit(code: str) -> None:
     prepared = ready(pictures(), "conv", code=code, val=pictures(6, (20, 17)))
     assert prepared.data.held_out is not None
-    wanted = (12, 12, 1) if code == "8" else (20, 17, 1)
-    assert prepared.data.held_out.shape == wanted
+    expected_shape = (12, 12, 1) if code == "8" else (20, 17, 1)
+    assert prepared.data.held_out.shape == expected_shape
     model = train(pictures(), small("conv", code=code), val=pictures(6, (20, 17)))
     assert model.summary["best"]["validation"] > 0
 
@@ -310,11 +310,11 @@ def test_an_existing_model_is_refused_before_training_and_replaced_when_forced(t
 @pytest.mark.parametrize("force", [False, True])
 def test_a_path_that_cannot_be_written_is_said_before_the_first_step(tmp_path: Path, force: bool) -> None:
     (tmp_path / "file").write_text("not a folder")
-    told: list[object] = []
+    reports: list[object] = []
     for out in (tmp_path, tmp_path / "file" / "m.safetensors"):
         with pytest.raises(OutputError):
-            train(pictures(), small("dense"), out=out, force=force, listener=told.append)
-    assert told == []
+            train(pictures(), small("dense"), out=out, force=force, listener=reports.append)
+    assert reports == []
 
 
 def test_a_code_whose_weights_do_not_fit_is_refused_before_memory_is_asked_for(

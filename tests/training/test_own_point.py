@@ -112,12 +112,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (place / "own_settings.py").write_text(SETTINGS_MODULE)
     (place / "own_network.py").write_text(NETWORK_MODULE)
     (place / "own_together.py").write_text(TOGETHER)
-    known = AXES["bottleneck"]
+    registered = AXES["bottleneck"]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(place)
-        patch.setitem(AXES, "bottleneck", known)  # the others' tests go over all points
+        patch.setitem(AXES, "bottleneck", registered)  # the others' tests go over all points
         import_module("own_settings")
-        assert [point.kind for point in AXES["bottleneck"][len(known) :]] == [
+        assert [point.kind for point in AXES["bottleneck"][len(registered) :]] == [
             "soft",
             "silent",
             "soft-private",
@@ -137,15 +137,15 @@ def model(folder: Path) -> Autoencoder:
 
 
 def test_it_is_evaluated_as_the_sparse_code_that_it_states(model: Autoencoder) -> None:
-    found = isthmus.evaluate(model, pictures(20, seed=1), reference=pictures()).to_dict()
-    assert 0 < found["metrics"]["nonzero"] <= 6
-    assert found["metrics"]["mse"] < found["baselines"]["mean_image"]["mse"]
+    evaluation = isthmus.evaluate(model, pictures(20, seed=1), reference=pictures()).to_dict()
+    assert 0 < evaluation["metrics"]["nonzero"] <= 6
+    assert evaluation["metrics"]["mse"] < evaluation["baselines"]["mean_image"]["mse"]
 
 
 def test_it_is_explained(model: Autoencoder) -> None:
-    found = isthmus.explain(model, pictures(1, seed=1)[0], reference=pictures(20), units=2)
-    assert len(found.units) == 2 and found.atlas.shape == (2, 12, 12, 1)
-    assert all(0 < unit.active <= 1 for unit in found.units)  # how often it is not 0
+    explanation = isthmus.explain(model, pictures(1, seed=1)[0], reference=pictures(20), units=2)
+    assert len(explanation.units) == 2 and explanation.atlas.shape == (2, 12, 12, 1)
+    assert all(0 < unit.active <= 1 for unit in explanation.units)  # how often it is not 0
 
 
 @pytest.mark.usefixtures("folder")
@@ -230,7 +230,7 @@ def test_two_processes_train_it_only_where_it_says_so(folder: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_kind_belongs_to_one_class_and_facts_have_their_type() -> None:
-    known = AXES["bottleneck"]
+    registered = AXES["bottleneck"]
     own: ModuleType = sys.modules["own_settings"]
     with pytest.raises(UsageError, match="bottleneck 'l1' exists already"):
         type("Mine", (own.Soft,), {"kind": "l1"})
@@ -238,7 +238,7 @@ def test_a_kind_belongs_to_one_class_and_facts_have_their_type() -> None:
         type("Mine", (own.Soft,), {"kind": "mine", "is_sparse": "yes"})
     with pytest.raises(UsageError, match="expected 'module:name'"):
         type("Mine", (own.Soft,), {"kind": "mine", "network": "own_network"})
-    assert AXES["bottleneck"] == known
+    assert AXES["bottleneck"] == registered
     with pytest.raises(UsageError, match="bottleneck 'astray' has no network 'nowhere:Net'"):
         astray = type("Astray", (own.Soft,), {"kind": "astray", "network": "nowhere:Net"})
         isthmus.train(pictures(), recipe=recipe(f"bottleneck={astray.kind}"), steps=1)  # type: ignore[attr-defined]

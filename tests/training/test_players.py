@@ -49,18 +49,18 @@ def test_players_share_out_all_parameters(name: str) -> None:
 def test_a_players_loss_reaches_its_own_parameters_only(name: str) -> None:
     """What a player is told is the gradient of its own loss, whatever the others lose."""
     _, players, trace = passed(name)
-    found, _ = gradients(players, trace, 1.0, 1.0)
+    player_gradients, _ = gradients(players, trace, 1.0, 1.0)
     for i, player in enumerate(players):
         _, _, again = passed(name)
         mine = players_of(again.model)[i]
         # The others' terms are still evaluated, so that the pass draws the same numbers.
         losses = [p.objective(again)[0].mean() for p in players_of(again.model)]
         alone = torch.autograd.grad(losses[i], mine.parameters, allow_unused=True)
-        for parameter, told, own in zip(player.parameters, found[i], alone, strict=True):
-            assert (told is None) == (own is None)
-            if told is not None and own is not None:
-                assert told.shape == parameter.shape
-                torch.testing.assert_close(told, own)
+        for parameter, gradient, own in zip(player.parameters, player_gradients[i], alone, strict=True):
+            assert (gradient is None) == (own is None)
+            if gradient is not None and own is not None:
+                assert gradient.shape == parameter.shape
+                torch.testing.assert_close(gradient, own)
 
 
 def test_the_routes_of_a_vae_gan_are_those_of_the_paper() -> None:
@@ -84,9 +84,9 @@ def test_the_penalty_on_the_critics_slope_is_its_squared_gradient_at_both_kinds_
     assert isinstance(model.critic, CodeCritic)
     model.critic.layers = nn.Sequential(nn.Linear(8, 1))  # a plane: the same slope everywhere
     weight = next(model.critic.parameters())
-    found = keep_code_critic_smooth(trace)
-    torch.testing.assert_close(found, weight.square().sum().expand(4))
-    found.mean().backward()
+    penalty = keep_code_critic_smooth(trace)
+    torch.testing.assert_close(penalty, weight.square().sum().expand(4))
+    penalty.mean().backward()
     torch.testing.assert_close(weight.grad, 2 * weight.detach())
     assert all(p.grad is None for p in model.encoder.parameters())
 
@@ -103,12 +103,12 @@ def test_the_critic_on_codes_judges_codes_without_moving_them() -> None:
 def test_a_term_that_warms_up_pulls_nothing_at_the_start() -> None:
     model, _, _ = passed("variational")
     assert model.bottleneck.warmup > 0
-    found = []
+    losses = []
     for weight, progress in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
         model.bottleneck.weight = weight
         trace = model.trace(torch.full((2, 1, 12, 12), 0.4), torch.Generator().manual_seed(2))
-        found.append(gradients(players_of(model), trace, progress, 1.0)[0][0][0])
-    first, unweighted, warm = found
+        losses.append(gradients(players_of(model), trace, progress, 1.0)[0][0][0])
+    first, unweighted, warm = losses
     assert first is not None and unweighted is not None and warm is not None
     torch.testing.assert_close(first, unweighted)
     assert not torch.allclose(first, warm)
@@ -116,14 +116,14 @@ def test_a_term_that_warms_up_pulls_nothing_at_the_start() -> None:
 
 def test_losses_are_logged_as_batch_means_and_scaled_by_the_share() -> None:
     _, players, trace = passed("variational")
-    whole, logged = gradients(players, trace, 1.0, 1.0)
+    batch_gradients, logged = gradients(players, trace, 1.0, 1.0)
     _, players, trace = passed("variational")
     half, again = gradients(players, trace, 1.0, 0.5)
     assert set(logged) == {"autoencoder", "bce", "kl"}
     assert all(torch.equal(logged[k], again[k]) for k in logged)
-    for one, other in zip(whole[0], half[0], strict=True):
-        assert one is not None and other is not None
-        torch.testing.assert_close(other * 2, one)
+    for gradient, other in zip(batch_gradients[0], half[0], strict=True):
+        assert gradient is not None and other is not None
+        torch.testing.assert_close(other * 2, gradient)
 
 
 # ------------------------------------------------------------ the averaged weights
@@ -193,25 +193,25 @@ def rates(steps: int, **settings: Any) -> list[float]:
 def test_every_schedule_stays_between_zero_and_the_peak_and_rises_before_it_falls(
     steps: int, name: str, schedule: str, warmup: float
 ) -> None:
-    found = rates(steps, name=name, schedule=schedule, warmup=warmup)
-    assert all(0 <= r <= 1 + 1e-9 for r in found)
-    assert found[0] > 0
-    peak = found.index(max(found))
-    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(found[: peak + 1]))
-    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(found[peak:]))
+    rates_found = rates(steps, name=name, schedule=schedule, warmup=warmup)
+    assert all(0 <= r <= 1 + 1e-9 for r in rates_found)
+    assert rates_found[0] > 0
+    peak = rates_found.index(max(rates_found))
+    assert all(a <= b + 1e-12 for a, b in itertools.pairwise(rates_found[: peak + 1]))
+    assert all(a >= b - 1e-12 for a, b in itertools.pairwise(rates_found[peak:]))
 
 
 def test_cosine_ends_near_zero_and_halves_in_the_middle() -> None:
-    found = rates(1000, name="sgd", warmup=0.0)
-    assert found[0] == 1
-    assert found[500] == pytest.approx(0.5)
-    assert found[-1] < 1e-5
-    assert found[250] == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    rates_found = rates(1000, name="sgd", warmup=0.0)
+    assert rates_found[0] == 1
+    assert rates_found[500] == pytest.approx(0.5)
+    assert rates_found[-1] < 1e-5
+    assert rates_found[250] == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
 
 
 def test_steps_drop_by_the_factor_at_equal_distances() -> None:
-    found = rates(1000, name="sgd", schedule="step", warmup=0.0, drops=3, factor=0.5)
-    assert [found[i] for i in (0, 249, 250, 499, 500, 749, 750, 999)] == [
+    rates_found = rates(1000, name="sgd", schedule="step", warmup=0.0, drops=3, factor=0.5)
+    assert [rates_found[i] for i in (0, 249, 250, 499, 500, 749, 750, 999)] == [
         1,
         1,
         0.5,
@@ -224,9 +224,9 @@ def test_steps_drop_by_the_factor_at_equal_distances() -> None:
 
 
 def test_constant_is_constant_after_the_warm_up() -> None:
-    found = rates(1000, name="sgd", schedule="constant", warmup=0.1)
-    assert found[100:] == [1.0] * 900
-    assert found[50] == pytest.approx(0.5, abs=0.01)
+    rates_found = rates(1000, name="sgd", schedule="constant", warmup=0.1)
+    assert rates_found[100:] == [1.0] * 900
+    assert rates_found[50] == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "gd"])
@@ -236,6 +236,6 @@ def test_decay_is_for_matrices_only(name: str) -> None:
     )
     optimiser = build_optimiser(players_of(model)[0])
     for group in optimiser.param_groups:
-        wanted = {0.25} if all(p.ndim >= 2 for p in group["params"]) else {0.0}
-        assert {group["weight_decay"]} == wanted
+        expected_decay = {0.25} if all(p.ndim >= 2 for p in group["params"]) else {0.0}
+        assert {group["weight_decay"]} == expected_decay
     assert sum(len(g["params"]) for g in optimiser.param_groups) == len(players_of(model)[0].parameters)

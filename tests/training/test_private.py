@@ -81,9 +81,9 @@ def test_what_sees_images_past_the_noise_is_refused_and_the_hint_is_taken(
             privacy.check_private(recipe, balance=False, processes=1)
             return
         except CapabilityError as error:
-            found = re.search(r"settings=\['(\S+)'\]", str(error.hint))
-            assert found is not None
-            recipe = recipe.with_settings([found[1]])
+            match = re.search(r"settings=\['(\S+)'\]", str(error.hint))
+            assert match is not None
+            recipe = recipe.with_settings([match[1]])
     pytest.fail("the hints lead nowhere")
 
 
@@ -155,8 +155,8 @@ class TestWithOpacus:
             steps.take_noisy_gradient(0, chosen, None, 0.5)
             return noisy(learner) * 4
 
-        one = summed(images[:1])
-        assert 0 < one.norm() <= clip * (1 + 1e-5)
+        single_image = summed(images[:1])
+        assert 0 < single_image.norm() <= clip * (1 + 1e-5)
         assert summed(images[:0]).norm() == 0
         assert summed(images).norm() <= 5 * clip * (1 + 1e-5)
         if recipe.corruption.kind == "none" and recipe.bottleneck.kind == "plain":
@@ -197,17 +197,17 @@ class TestWithOpacus:
         def trainer() -> Trainer:
             return open_training(data, small("dense"), **PRIVATE, precision="float32")
 
-        whole, first, second = trainer(), trainer(), trainer()
+        all_images, first, second = trainer(), trainer(), trainer()
         for _ in range(6):
-            whole.train_step()
+            all_images.train_step()
         for _ in range(3):
             first.train_step()
         second.load_state_dict(first.state_dict())
         for _ in range(3):
             second.train_step()
-        assert torch.equal(weights(whole.learner.module), weights(second.learner.module))
+        assert torch.equal(weights(all_images.learner.module), weights(second.learner.module))
         config = TrainConfig(**PRIVATE)
-        assert TrainPlan.from_dict(whole.plan.to_dict(), config) == whole.plan
+        assert TrainPlan.from_dict(all_images.plan.to_dict(), config) == all_images.plan
 
     def test_a_delta_that_protects_nobody_is_refused(self) -> None:
         with pytest.raises(UsageError, match="revealed"):

@@ -83,23 +83,23 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(
     assert states.load(states.resume_path(broken)).facts["state"]["step"] == 3
     until(4, monkeypatch, data, broken, resume=True)
 
-    one, two = (states.load(states.resume_path(path)) for path in (straight, broken))
-    assert one.facts["state"]["step"] == 7
-    assert without_clock(one.facts) == without_clock(two.facts)
-    assert set(one.tensors) == set(two.tensors)
-    kinds = {key.partition(".")[0] for key in one.tensors}
+    straight_state, two = (states.load(states.resume_path(path)) for path in (straight, broken))
+    assert straight_state.facts["state"]["step"] == 7
+    assert without_clock(straight_state.facts) == without_clock(two.facts)
+    assert set(straight_state.tensors) == set(two.tensors)
+    kinds = {key.partition(".")[0] for key in straight_state.tensors}
     assert {"model"} < kinds
     assert ("average" in kinds) == (recipe.optimiser.ema > 0)
     assert ("moments" in kinds) == (recipe.optimiser.name != "gd")
-    for key, value in one.tensors.items():
+    for key, value in straight_state.tensors.items():
         assert torch.equal(value, two.tensors[key]), key
 
     ended = until(None, monkeypatch, data, broken, resume=True)
-    whole = train(data, **how)
+    unbroken = train(data, **how)
     assert ended is not None
-    assert ended.summary["history"] == whole.summary["history"]
-    assert ended.summary["best"] == whole.summary["best"]
-    for key, value in whole.state_dict().items():
+    assert ended.summary["history"] == unbroken.summary["history"]
+    assert ended.summary["best"] == unbroken.summary["best"]
+    for key, value in unbroken.state_dict().items():
         assert torch.equal(value, ended.state_dict()[key]), key
     loaded = isthmus.load(broken).state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in ended.state_dict().items())
@@ -113,13 +113,13 @@ def test_moments_stay_in_the_layout_of_their_weights(tmp_path: Path, monkeypatch
     out = tmp_path / "m.safetensors"
     until(3, monkeypatch, pictures(), out, resume=False, recipe=small("conv", code="8"))
     run, _ = resume_training(pictures(), None, out)
-    seen = 0
+    steps_seen = 0
     for optimiser in run.optimisers:
         for parameter, moments in optimiser.state.items():
             if parameter.ndim == 4:
-                seen += 1
+                steps_seen += 1
                 assert all(m.stride() == parameter.stride() for m in moments.values() if m.ndim == 4)
-    assert seen > 3
+    assert steps_seen > 3
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def test_the_first_reconstruction_is_as_bright_as_the_images(output: str, channe
     images = dark(channels)
     chosen = recipe("conv").with_settings({"code": "8", "backbone.output": output, "backbone.width": "8"})
     model = build_for_images(chosen, images, (16, 16), 0).to("cpu")
-    seen = model.reconstruct(torch.rand(32, channels, 16, 16)).mean((0, 2, 3))
-    wanted = torch.tensor(np.asarray(images.pixels).mean((0, 1, 2)) / 255, dtype=torch.float32)
-    assert (seen - wanted).abs().max() < 0.03
+    mean_output = model.reconstruct(torch.rand(32, channels, 16, 16)).mean((0, 2, 3))
+    mean_colour = torch.tensor(np.asarray(images.pixels).mean((0, 1, 2)) / 255, dtype=torch.float32)
+    assert (mean_output - mean_colour).abs().max() < 0.03
 
 
 def test_a_learned_sigma_starts_at_the_deviation_of_the_images() -> None:

@@ -62,8 +62,8 @@ def test_trainings_in_threads_equal_those_one_after_the_other(fit: Callable[[int
     with ThreadPoolExecutor(len(SEEDS)) as pool:
         together = list(pool.map(in_worker, SEEDS))
     assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    for one, other in zip(alone, together, strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in one)
+    for first, other in zip(alone, together, strict=True):
+        assert all(torch.equal(first[name], other[name]) for name in first)
     assert any(not torch.equal(alone[0][name], alone[1][name]) for name in alone[0])
 
 

@@ -46,21 +46,21 @@ def test_twenty_steps_resume_exactly_and_compress(
 
         return interrupted
 
-    whole = run(tmp_path / "whole.safetensors")
+    unbroken = run(tmp_path / "whole.safetensors")
     parts = tmp_path / "parts.safetensors"
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(trainer.CodecTraining, "measure", interrupt_at(12))
         run(parts)
     continued = run(parts, resume=True)
-    assert whole.summary["steps"] == continued.summary["steps"] == 20
-    for name, value in whole.state_dict().items():
+    assert unbroken.summary["steps"] == continued.summary["steps"] == 20
+    for name, value in unbroken.state_dict().items():
         assert torch.allclose(continued.state_dict()[name], value, atol=1e-5), name
     photo = data.astronaut()[100:170, 150:250]
-    fit_tables(whole, [photo, data.chelsea()[:96, :96]], qualities=(20.0, 80.0), steps=1, steps_next=1)
+    fit_tables(unbroken, [photo, data.chelsea()[:96, :96]], qualities=(20.0, 80.0), steps=1, steps_next=1)
     errors, sizes = [], []
     for quality in (5, 95):
-        packed = isthmus.compress(photo, quality=quality, model=whole)
-        again = isthmus.decompress(packed, model=whole)
+        packed = isthmus.compress(photo, quality=quality, model=unbroken)
+        again = isthmus.decompress(packed, model=unbroken)
         errors.append(float(np.square(again.astype(float) - photo).mean()))
         sizes.append(len(packed))
     assert errors[1] < errors[0] and sizes[1] > sizes[0]

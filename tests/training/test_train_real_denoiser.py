@@ -44,18 +44,18 @@ def test_twenty_steps_resume_exactly_and_denoise(photos: Path, tmp_path: Path) -
         script.train(photos, out, script.Training(model, options), resume=resume)
         return isthmus.load(out)
 
-    whole = run(20, out)
+    unbroken = run(20, out)
     parts = tmp_path / "parts.safetensors"
     run(12, parts)
     continued = run(20, parts, resume=True)
-    assert whole.summary["steps"] == continued.summary["steps"] == 20
-    for name, value in whole.state_dict().items():
+    assert unbroken.summary["steps"] == continued.summary["steps"] == 20
+    for name, value in unbroken.state_dict().items():
         assert torch.allclose(continued.state_dict()[name], value, atol=1e-5), name
-    assert any(bool(p.any()) for n, p in whole.named_parameters() if n.startswith("decoder.last"))
+    assert any(bool(p.any()) for n, p in unbroken.named_parameters() if n.startswith("decoder.last"))
     gray = np.random.default_rng(0).integers(0, 256, (40, 33), np.uint8)
-    clean = isthmus.denoise(np.repeat(gray[..., None], 3, 2), model=whole)
+    clean = isthmus.denoise(np.repeat(gray[..., None], 3, 2), model=unbroken)
     assert clean.shape == (40, 33, 3) and (clean == clean[..., :1]).all()  # equal channels stay equal
-    assert isthmus.denoise(gray, model=whole).shape == gray.shape
+    assert isthmus.denoise(gray, model=unbroken).shape == gray.shape
 
 
 @pytest.mark.slow
@@ -126,8 +126,8 @@ def test_twenty_steps_of_a_deeper_gray_denoiser_with_a_teacher(photos: Path, tmp
     photo = np.asarray(Image.fromarray(data.astronaut()).convert("L"))[:96, 64:160] / np.float32(255)
     noise = np.random.default_rng(0).normal(0, 25 / 255, photo.shape).astype(np.float32)
     errors = [
-        float(np.square(isthmus.denoise(photo + noise, sigma=25, model=one) - photo).mean())
-        for one in (trained, start)
+        float(np.square(isthmus.denoise(photo + noise, sigma=25, model=network) - photo).mean())
+        for network in (trained, start)
     ]
     assert errors[0] < 1.05 * errors[1] < 0.25 * float(np.square(noise).mean())
 

@@ -29,8 +29,8 @@ from .cases import open_training, pictures, run_training, small, train
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
-    one, two = first.state_dict(), second.state_dict()
-    return all(torch.equal(one[k], two[k]) for k in one)
+    first_state, two = first.state_dict(), second.state_dict()
+    return all(torch.equal(first_state[k], two[k]) for k in first_state)
 
 
 # ------------------------------------------------------------ seeds
@@ -153,12 +153,12 @@ def test_validation_draws_the_same_noise_every_time(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "kept"),
+    ("name", "options", "weights_name"),
     [("dense", {}, "best"), ("dense", {"validation": 0}, "last"), ("adversarial", {}, "last")],
 )
-def test_which_weights_were_kept_is_said(name: str, options: dict[str, Any], kept: str) -> None:
+def test_which_weights_were_kept_is_said(name: str, options: dict[str, Any], weights_name: str) -> None:
     summary = train(pictures(), small(name), **options).summary
-    assert summary["kept"] == kept
+    assert summary["kept"] == weights_name
     assert (summary["best"] is None) == (options.get("validation") == 0)
 
 
@@ -183,13 +183,13 @@ def test_the_summary_tells_the_training_in_json(tmp_path: Path) -> None:
 
 
 def test_the_logged_loss_is_the_mean_since_the_last_entry() -> None:
-    seen: list[Progress] = []
-    model = train(pictures(), small("dense"), listener=seen.append)
+    reports: list[Progress] = []
+    model = train(pictures(), small("dense"), listener=reports.append)
     history = model.summary["history"]
-    assert [p.step for p in seen if p.validation is not None][-1] == 10
-    assert seen[-1].losses["mse"] == history[-1]["train_mse"]
-    assert seen[-1].best == model.summary["best"]["validation"]
-    assert all(0 < p.losses["mse"] < 1 and p.steps == 10 for p in seen)
+    assert [p.step for p in reports if p.validation is not None][-1] == 10
+    assert reports[-1].losses["mse"] == history[-1]["train_mse"]
+    assert reports[-1].best == model.summary["best"]["validation"]
+    assert all(0 < p.losses["mse"] < 1 and p.steps == 10 for p in reports)
 
 
 # ------------------------------------------------------------ what goes wrong
@@ -212,14 +212,14 @@ def test_a_diverged_training_says_what_to_try_and_leaves_no_state(tmp_path: Path
 
 def test_descent_in_chunks_is_one_big_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = small("conv", "optimiser.name=gd", "optimiser.rate=0.1", "bottleneck=l2", code="8")
-    whole = train(pictures(), recipe, steps=5)
-    assert whole.summary["settled"]["batch"] == whole.summary["data"]["images"]
+    at_once = train(pictures(), recipe, steps=5)
+    assert at_once.summary["settled"]["batch"] == at_once.summary["data"]["images"]
     monkeypatch.setattr("isthmus.training.players.CHUNK_PIXELS", 12 * 12 * 5)
     chunks = train(pictures(), recipe, steps=5)
-    for key, value in whole.state_dict().items():
+    for key, value in at_once.state_dict().items():
         torch.testing.assert_close(chunks.state_dict()[key], value, atol=1e-6, rtol=1e-5)
-    for one, other in zip(whole.summary["history"], chunks.summary["history"], strict=True):
-        assert {k: pytest.approx(v, rel=1e-5) for k, v in one.items()} == other
+    for own_row, other in zip(at_once.summary["history"], chunks.summary["history"], strict=True):
+        assert {k: pytest.approx(v, rel=1e-5) for k, v in own_row.items()} == other
 
 
 # ------------------------------------------------------------ beginning from another model

@@ -14,9 +14,9 @@ from .cases import Array, open_training, pictures, small, train
 
 def error_share(model: isthmus.Autoencoder, images: Array) -> float:
     """The model's error as a share of the mean image's."""
-    known = images.astype(np.float32) / 255
-    made = np.asarray(model.reconstruct(known))
-    return float(np.square(made - known).mean() / np.square(known - known.mean(0)).mean())
+    pixels = images.astype(np.float32) / 255
+    made = np.asarray(model.reconstruct(pixels))
+    return float(np.square(made - pixels).mean() / np.square(pixels - pixels.mean(0)).mean())
 
 
 def test_twenty_epochs_of_a_hundred_images_are_enough_to_learn() -> None:
@@ -64,10 +64,10 @@ def test_a_model_worse_than_the_mean_image_is_said_at_any_length() -> None:
     images = pictures(100, (16, 16))
     model = train(images, small("conv", "optimiser.rate=1e-6"), steps=2)
     assert error_share(model, images) > 1
-    (finding,) = [one for one in model.summary["findings"] if one["name"] == "worse-than-mean-image"]
+    (finding,) = [entry for entry in model.summary["findings"] if entry["name"] == "worse-than-mean-image"]
     assert finding["severity"] == "problem" and "2 steps are few" in finding["message"]
     assert finding["suggestion"] == "--steps 1000"
     longer = [{"step": 5000.0, "train_mse": 1.0}]
-    seen = observe(model, isthmus.read(images))
-    (after,) = findings(longer, model.recipe, Schedule.linear(5000), seen)
+    observed = observe(model, isthmus.read(images))
+    (after,) = findings(longer, model.recipe, Schedule.linear(5000), observed)
     assert after.suggestion == "settings=['optimiser.rate=2.5e-07']"

@@ -83,8 +83,8 @@ def main(folder: Path) -> None:
     clock = functools.partial(next, ticks)
     timed = run_training(pictures(), recipe=CASES["conv"][0], minutes=0.2, precision="float32", clock=clock)
     weights = {name: value.double().sum().item() for name, value in timed.state_dict().items()}
-    told = {"knots": timed.summary["knots"], "steps": timed.summary["steps"], "weights": weights}
-    (folder / f"timed-{os.environ['RANK']}.json").write_text(json.dumps(told))
+    timing = {"knots": timed.summary["knots"], "steps": timed.summary["steps"], "weights": weights}
+    (folder / f"timed-{os.environ['RANK']}.json").write_text(json.dumps(timing))
     (folder / f"refused-{os.environ['RANK']}.json").write_text(json.dumps(facts))
 
 

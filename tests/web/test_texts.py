@@ -75,24 +75,24 @@ def test_no_text_is_left_over() -> None:
 
 
 def test_every_error_and_note_that_the_page_can_show_is_translated() -> None:
-    expected = {id for id in _known() if id.partition(".")[0] in SHOWN_AREAS}
+    expected = {id for id in _fields_by_id() if id.partition(".")[0] in SHOWN_AREAS}
     translated = {key.removeprefix("error.") for key in TEXTS["zh"] if key.startswith("error.")}
     assert expected - translated == set()
 
 
 def test_translated_errors_exist_with_these_fields() -> None:
-    known = _known()
+    fields_by_id = _fields_by_id()
     for key, text in TEXTS["zh"].items():
         if key.startswith("error.") and key not in OF_THE_PAGE:
             id = key.removeprefix("error.")
-            assert id in known, f"no error has the id {id}"
-            assert set(FIELD.findall(text)) <= known[id], id
+            assert id in fields_by_id, f"no error has the id {id}"
+            assert set(FIELD.findall(text)) <= fields_by_id[id], id
             assert "{" not in FIELD.sub("", text), f"{id}: a field is a name in braces, without a format"
 
 
 def test_translated_errors_leave_no_value_out() -> None:
     """Words of English grammar, and clauses that a translation says otherwise, are left out."""
-    for id, fields in _known().items():
+    for id, fields in _fields_by_id().items():
         text = TEXTS["zh"].get(f"error.{id}")
         # The file that is empty is not always in it.
         if text is not None and id != "image-file.empty":
@@ -101,21 +101,21 @@ def test_translated_errors_leave_no_value_out() -> None:
 
 def test_hints_and_findings_exist() -> None:
     hinted = {key.removeprefix("hint.") for key in TEXTS["zh"] if key.startswith("hint.")}
-    assert hinted - set(_known()) == set()
+    assert hinted - set(_fields_by_id()) == set()
     named = {key.removeprefix("finding.") for key in TEXTS["zh"] if key.startswith("finding.")}
     assert named == set(_finding_names())
 
 
 @cache
-def _known() -> dict[str, set[str]]:
+def _fields_by_id() -> dict[str, set[str]]:
     """Every id of the package, and the fields of its text in all places that make it."""
-    known: dict[str, set[str]] = {}
+    fields_by_id: dict[str, set[str]] = {}
     for call in load_script("tools/error_reference.py").package_calls():
         if call.id is not None and call.template is not None:
-            known.setdefault(call.id, set()).update(call.used_fields())
+            fields_by_id.setdefault(call.id, set()).update(call.used_fields())
             if call.maker == "ImageFileError":  # it names the file in addition
-                known[call.id].add("path")
-    return known
+                fields_by_id[call.id].add("path")
+    return fields_by_id
 
 
 def _finding_names() -> Iterator[str]:

@@ -19,7 +19,7 @@ CONV_MAPS, TOKEN_MAPS = 5, 20
 
 @dataclass(frozen=True)
 class PatchRequest:
-    """`count` pieces of `side × side` pixels of the training images, which a network wants to start from."""
+    """A request for `count` pieces of `side × side` pixels of training images, to initialise a network."""
 
     side: int
     count: int
@@ -29,13 +29,13 @@ class Backbone(Point):
     """Base of all backbones.
 
     Attributes:
-        is_local: what is far away in an image changes nothing, so that an image can be worked on in pieces;
-            `receptive_radius` says how far is far.
+        is_local: each output depends only on nearby pixels, within `receptive_radius`, so that an image can
+            be processed in pieces.
         fine_code: the code for images that are to be restored, where it may be finer than others'.
         image_axes: numbers of axes of the images that its networks are for: 2, or 3 for volumes.
         starts_at_components: its code begins as the principal components of the training images.
-        samples: its decoder draws an image that the code allows, and learns to by removing noise.
-        wants_prior: models are trained to make new images: a prior is fitted after the training.
+        samples: its decoder draws one of the images that fit the code; it is trained to remove noise.
+        wants_prior: its models generate new images, so a prior is fitted after the training.
         context_px: side of the pieces that it learns from where images are larger, at least.
         least_batch: images per step, at least, however large they are.
         dense_layer: a layer that answers at every pixel, which features are read from; None for the code.
@@ -69,7 +69,7 @@ class Backbone(Point):
 
     @property
     def predicts_residual(self) -> bool:
-        """Whether the decoder paints what is to be added to the encoder's input."""
+        """Whether the decoder's output is added to the encoder's input."""
         return False
 
     @property
@@ -78,7 +78,7 @@ class Backbone(Point):
         return False
 
     def default_code(self, *, is_small: bool, restores: bool) -> str:
-        """The code where none is asked for: of small images, or where `corruption` is to be undone."""
+        """The default code: for small images, or for the restoration of images with `corruption`."""
         if restores and self.fine_code is not None:
             return self.fine_code
         return "64" if is_small else "32@8"
@@ -96,11 +96,11 @@ class Backbone(Point):
         return float(PER_CHANNEL * channels)
 
     def initial_patches(self, geometry: Geometry) -> PatchRequest | None:  # noqa: ARG002
-        """What the first weights are made of, beside chance and the images' brightness."""
+        """The patches of training images from which first weights are computed, if any."""
         return None
 
     def shrink_hint(self) -> str | None:
-        """A setting `KEY=VALUE` with which it learns less by heart, or None where only the code is left."""
+        """A setting `KEY=VALUE` against over-fitting, or None where only a smaller code helps."""
         return None
 
     def private_refusal(self) -> Refusal | None:

@@ -38,7 +38,7 @@ class Bottleneck(Point):
 
     @property
     def weight(self) -> float:
-        """What its penalty weighs in the objective."""
+        """The weight of its penalty in the objective."""
         return 0.0
 
     @property
@@ -67,14 +67,15 @@ class Bottleneck(Point):
         return False
 
     def revive_hint(self, geometry: Geometry) -> str | None:  # noqa: ARG002
-        """A setting `KEY=VALUE` that wakes dead units, or None where only the learning rate is left."""
+        """A setting `KEY=VALUE` that revives dead units, or None where only the learning rate can."""
         return _weaker(self.weight)
 
     def collapse_hint(self, *, has_likelihood: bool) -> str | None:  # noqa: ARG002
         """A setting `KEY=VALUE` with which a stochastic code carries more than its prior, or None.
 
         Args:
-            has_likelihood: the image part of the objective is one; else it weighs next to nothing.
+            has_likelihood: whether the image part of the objective is a likelihood; otherwise it hardly
+                counts.
         """
         return _weaker(self.weight)
 
@@ -243,7 +244,7 @@ class Gaussian(Bottleneck):
         if self.weight > 1:
             return f"bottleneck.weight={max(1.0, self.weight / 10):g}"
         if not has_likelihood:
-            # A mean squared error is no log-likelihood: beside nats it weighs next to nothing.
+            # A mean squared error is no log-likelihood and hardly counts compared with nats.
             return "objective.image=gaussian-nll"
         if self.warmup < 0.3:
             return "bottleneck.warmup=0.5"

@@ -23,10 +23,11 @@ class Corruption(Point):
 
     Attributes:
         is_identity: the encoder sees the images as they are.
-        hides_pixels: what it does is to hide pixels, which the model learns to fill.
+        hides_pixels: it hides pixels, and the model learns to fill them.
         is_paired: each image comes with a target of its own, which is behind it among its channels.
-        marks_defects: it also says which pixels it changed, and one more channel of the decoder marks them.
-        wants_fine_code: it takes away so much detail that a code without it would restore nothing.
+        marks_defects: it also returns which pixels it changed, and one more channel of the decoder learns to
+            mark them.
+        wants_fine_code: it removes so much detail that only a fine code can restore it.
     """
 
     axis: ClassVar[str] = "corruption"
@@ -43,7 +44,7 @@ class Corruption(Point):
 
     @property
     def has_condition(self) -> bool:
-        """Whether the encoder gets one more channel that says how strong the corruption is."""
+        """Whether the encoder gets one more channel, with the strength of the corruption."""
         return False
 
     @property
@@ -53,7 +54,7 @@ class Corruption(Point):
 
     @property
     def adds_unclipped_noise(self) -> bool:
-        """Whether what was learned is the mean of noise that was not cut off at black and white."""
+        """Whether the training noise was not clipped at black and white."""
         return False
 
     @property
@@ -63,7 +64,9 @@ class Corruption(Point):
 
     @property
     def noise_range(self) -> tuple[float, float] | None:
-        """Least and largest σ, in units of 1/255, that a network with a noise map was told; else None."""
+        """Smallest and largest σ of the training, in units of 1/255, for a network with a noise map; else
+        None.
+        """
         return None
 
     @property
@@ -141,9 +144,8 @@ class SaltPepper(Corruption):
 class PoissonNoise(Corruption):
     kind: ClassVar[str] = "poisson"
     network = "isthmus.model.corruptions:count_photons"
-    may_be_private = may_distribute = may_export = (
-        True  # counts of photons hang on the pixels, so each process draws its own
-    )
+    # Counts of photons depend on the pixels, so each process draws its own.
+    may_be_private = may_distribute = may_export = True
     peak: float = setting(30.0, "photons counted at white", low=0.1, high=1e6)
 
 

@@ -1,6 +1,7 @@
 """The critic: a second player.
 
-A critic's `network` is called with `(settings, plan)` and gives a `Critic`, which knows what it adds to whom.
+A critic's `network` is called with `(settings, plan)` and gives a `Critic`, with the terms that it adds for
+each player.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Critic(Point):
     """Base of all critics.
 
     Attributes:
-        judges: what it is shown, "codes" or "images"; "" where there is no critic.
+        judges: its input, "codes" or "images"; "" where there is no critic.
         targets_normal: codes are drawn towards the standard normal distribution.
         compares_with_prior: it also draws codes from the standard normal distribution.
         draws_per_image: all that it draws has the images as its first axis, so that processes can share it.
@@ -31,7 +32,7 @@ class Critic(Point):
 
     @property
     def weight(self) -> float:
-        """What its verdict weighs in the objective."""
+        """The weight of its output in the objective."""
         return 0.0
 
     @property

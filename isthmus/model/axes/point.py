@@ -3,8 +3,7 @@
 A point is one settings class that owns its facts; nothing else depends on its class. A class of one's own is
 registered when it is defined: it states a `kind`, and in `network` the module and name of what is built for
 it, which is imported when it is needed. Permissions (`may_be_private`, `may_distribute`, `may_export`) are
-refused unless a class states them. A fact that a class does not state is that of the plainest point of its
-axis.
+refused unless a class states them. By default a class has the facts of the simplest point of its axis.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ class Point(Settings):
     Attributes:
         axis, kind: which point this is; `kind` is how recipes name it.
         network: "module:name" of what is built for it; the axis says what that is called with.
-        may_be_private: what it learns passes through the noise of a private training.
-        may_distribute: several processes compute with it what one would.
+        may_be_private: all that it learns goes through the noise of a private training.
+        may_distribute: several processes together compute the same as one.
         may_export: it can be written as an ONNX graph.
 
     Raises:
-        UsageError: when a class is defined whose kind another has, or with a fact of the wrong type.
+        UsageError: when a class is defined whose kind exists already, or with a fact of the wrong type.
     """
 
     axis: ClassVar[str] = ""

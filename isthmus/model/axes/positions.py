@@ -1,4 +1,4 @@
-"""Positions: does the network know where it is.
+"""Positions: whether the network has information about places in the image.
 
 The `network` of positions is called with `(settings, grid)` and gives a `PositionMap`.
 """
@@ -16,7 +16,7 @@ class Positions(Point):
     """Base of all positions.
 
     Attributes:
-        knows_position: the network answers differently at different places.
+        knows_position: the network's output depends on the place in the image.
     """
 
     axis: ClassVar[str] = "positions"

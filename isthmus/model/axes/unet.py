@@ -23,7 +23,7 @@ class Unet(Backbone):
 
     kind: ClassVar[str] = "unet"
     network = "isthmus.model.backbones.unet:build"
-    context_px, least_batch = 256, 4  # what is a defect is seen by a large part of its surroundings
+    context_px, least_batch = 256, 4  # a defect is recognised by a large part of its surroundings
     width: Widths = setting((16, 32, 48, 64), "channels of each level; each has half the side of the last")
     scale: int = setting(2, "squares of this side are folded into channels first", low=1, high=8)
     inputs: Literal["image", "contrast"] = setting(

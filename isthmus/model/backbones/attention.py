@@ -38,7 +38,7 @@ class AttentionEncoder(Encoder):
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Parameter(torch.randn(width) * 0.02)  # stands for a token that was not encoded
         self.is_grid = plan.geometry.is_grid
-        # Into a vector every token first gives a share, small enough that the last matrix stays small.
+        # For a vector code, each token is first reduced, so that the last matrix stays small.
         share = plan.features if self.is_grid else max(8, min(width, 4 * plan.features) // 4)
         self.share = nn.Linear(width, share)
         self.last = nn.Identity() if self.is_grid else nn.Linear(share * grid[0] * grid[1], plan.features)
@@ -78,7 +78,7 @@ class AttentionEncoder(Encoder):
 
 
 class AttentionDecoder(Decoder):
-    """A grid code gives one token each; a vector is told to every patch, and positions tell them apart."""
+    """A grid code has one token per patch; a vector goes to every patch, and positions distinguish them."""
 
     def __init__(self, recipe: Recipe, plan: Plan) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""Principal components as the code, and a decoder that draws the detail which they leave open.
+"""Principal components as the code, and a decoder that draws the detail missing from them.
 
-The components are those of the training images, found once and never trained: of images that are laid out
-alike they hold far more than a convolutional encoder learns in minutes. Codes are whitened: each number has
-variance 1 over the training images. The decoder paints the linear picture, and draws what is missing by
-removing noise in a few steps, given that picture (Preechakul et al. 2022; Yang and Mandt 2023): a squared
-error alone would have it paint the mean of all detail that fits, which is blurred. Large images are reduced
-before their components are found, and their detail is drawn at full size.
+The components are those of the training images, found once and never trained: for aligned images they hold
+far more than a convolutional encoder learns in minutes. Codes are whitened: each number has variance 1 over
+the training images. The decoder computes the linear reconstruction and draws the missing detail by removing
+noise in a few steps, given that reconstruction (Preechakul et al. 2022; Yang and Mandt 2023): with a squared
+error alone it would give the mean of all detail that fits, which is blurred. Large images are reduced before
+their components are found, and their detail is drawn at full size.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ class ComponentDecoder(Decoder):
         doubt = self.doubt * LEAST_DOUBT ** shares[0] * (shares[1] >= EXACT_SHARE)
         codes, spread = self._disturb(code.values, doubt, generator)
         picture = self(codes, (target.shape[-2], target.shape[-1]))
-        # More doubt leaves coarse structure open too: the noise must still reach down to the finest detail.
+        # With more doubt, coarse structure is uncertain too; the noise must still reach down to the finest
+        # detail.
         least = (self.spread / spread).sqrt().flatten().log()
         angle = torch.atan((-NOISE_MEAN - least - NOISE_SPREAD * draw(count)).exp())
         detail = F.pixel_unshuffle((target - picture) / spread, self.stem)
@@ -149,8 +150,8 @@ class ComponentDecoder(Decoder):
     ) -> Tensor:  # fmt: skip
         """Noise is removed in `steps`, each of which adds a little (SDE-DPM-Solver++ 2M, Lu et al. 2022).
 
-        What an imperfect network leaves out in one step is mended by those after it. With a generator the
-        code is a prior's, and not wholly trusted: its weak components are drawn too.
+        Later steps correct the errors of earlier ones. With a generator the code comes from a prior and is
+        not fully trusted: its weak components are drawn too.
         """
         count = len(z)
         doubt = torch.full((count,), 0.0 if generator is None else NEW_DOUBT * self.doubt, device=z.device)
@@ -197,7 +198,7 @@ class ComponentDecoder(Decoder):
         return z, (self.spread.square() + hidden_variance).sqrt().view(-1, 1, 1, 1)
 
     def _find_detail(self, noisy: Tensor, picture: Tensor, angle: Tensor, doubt: Tensor) -> Tensor:
-        """The detail as it seems to be. The network gives the velocity: little noise, little error."""
+        """The estimated detail. The network gives the velocity, so little noise causes little error."""
         given = F.pixel_unshuffle((picture - self.mean.mean()) / PICTURE_SPREAD, self.stem)
         velocity = self.network(noisy, given, angle / (math.pi / 2), doubt.log1p()).float()
         detail: Tensor = angle.sin().view(-1, 1, 1, 1) * noisy + angle.cos().view(-1, 1, 1, 1) * velocity

@@ -1,11 +1,11 @@
 """Convolutional encoder and decoder: a space-to-depth stem, stages of residual blocks, halvings between them.
 
 The stem folds `stem × stem` pixels into channels, because a first convolution on one to three channels is the
-slowest layer a CPU can be given. A vector code is a linear layer on the last grid. A grid code
-is a 1×1 convolution, with a straight linear path from pixels to code, and back, beside the stages. Where the
-decoder `refines`, its last stage also sees what the straight path paints, and all stages work in units of the
-small corrections they make: in units of the whole, an optimiser's first steps outweigh what they can add, and
-it learns to switch them off.
+slowest layer on a CPU. A vector code is a linear layer on the last grid. A grid code is a 1×1 convolution,
+with a straight linear path from pixels to code, and back, beside the stages. Where the decoder `refines`, its
+last stage also reads the output of the straight path, and all stages work in units of the small corrections
+they make. In units of the whole image, the first steps of the optimiser would exceed any useful correction,
+and the stages would learn to output nothing.
 
 With `skips` every stage of the encoder is added to the decoder's stage of the same size (Ronneberger et al.
 2015, by addition as Zhang et al. 2021, "Plug-and-play image restoration", do). A network that then `predicts`
@@ -54,7 +54,7 @@ from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
 
 DIRECT_SIDE_PX = 9
-CLEAN_CONDITION = 3 / 255  # as if the image had little noise, and no hole
+CLEAN_CONDITION = 3 / 255  # the condition of an image with little noise and no hole
 CODE_UNIT = 0.3  # of what the encoder's stages add, where they refine: a share of each code channel's spread
 
 
@@ -91,7 +91,7 @@ class ConvEncoder(Encoder):
         self.patches = None
         if self.hands_input_on and (plan.transforms or plan.marks):
             self.patches = PatchLayer(plan.seen, plan.channels, DIRECT_SIDE_PX)
-        # What the linear map has made visible is what the stages refine: details of a blurred image, say.
+        # The stages refine what the linear map has made visible, such as details of a blurred image.
         self.sees_mapped = self.patches is not None and plan.transforms
         inputs = plan.inputs + plan.channels * self.sees_mapped
         inputs = inputs * self.stem**2 + self.positions.channels
@@ -105,7 +105,7 @@ class ConvEncoder(Encoder):
         self.folds = folds_pixels(backbone, plan)
         if self.is_grid:
             self.last: nn.Module = nn.Conv2d(widths[-1], plan.features, 1)
-            # What a linear code of each piece can do is there from the start; the stages add to it.
+            # The linear code of each piece works from the start; the stages add to it.
             self.straight = None
             if not self.hands_input_on:
                 self.straight = nn.Conv2d(plan.inputs * self.multiple**2, plan.features, 1)
@@ -162,14 +162,14 @@ class ConvEncoder(Encoder):
         unshuffle = fold if self.folds else F.pixel_unshuffle
         x = self.positions.beside(unshuffle(x, self.stem))
         x = x.contiguous(memory_format=torch.channels_last)
-        # Bfloat16 knows white and the level below it as one: of a small difference that is much.
+        # Bfloat16 cannot distinguish white from the level below it, which matters for small differences.
         x = like_the_rest(in_full(self.first, x)) if self.hands_input_on else self.first(x)
-        kept: list[Tensor] = []
+        stage_outputs: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i:
                 x = self.downs[i - 1](x)
             x = stage(x)
-            kept.append(x)
+            stage_outputs.append(x)
         x = self.end(x)
         # Flattened in memory order (channels last), which saves a transposition of the largest tensor.
         h = self.last(x) if self.is_grid else self.last(x.permute(0, 2, 3, 1).flatten(1))
@@ -179,8 +179,8 @@ class ConvEncoder(Encoder):
             pieces = given if self.borders is None else self.borders(given)
             h = h + in_full(self.straight, unshuffle(pieces, self.multiple))
         if self.hands_input_on:
-            kept.insert(0, image)
-        return Features(h, kept if self.skips else [])
+            stage_outputs.insert(0, image)
+        return Features(h, stage_outputs if self.skips else [])
 
 
 class ConvDecoder(Decoder):

@@ -1,8 +1,8 @@
-"""The velocity from noise to folded images, given what is known of them.
+"""The network for the velocity from noise to folded images, given a condition.
 
 Two resolutions, residual convolutions, and attention between all positions of the coarse one (Ho et al. 2020;
-Dhariwal and Nichol 2021). It begins by giving zero. A part of what it gives is multiplied by the noisy image:
-how much of that is noise differs from place to place, and convolutions are slow to learn a product.
+Dhariwal and Nichol 2021). Its output starts at zero. A part of the output is multiplied by the noisy image,
+because the share of noise differs from place to place, and convolutions are slow to learn a product.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ and Ng 2011, "An analysis of single-layer networks in unsupervised feature learn
 each `side × side` piece, then one filter per code channel; all of it linear. The bottleneck decides which
 filters win (`top-k`). Decoder: every filter that won paints its piece, overlapping pieces are added up.
 
-The filters may start as what the limiting case of such a network learns, in which one filter wins per piece:
-directions of the whitened pieces, found by alternating between choosing the winner and averaging what it won
+The filters may start at the solution of the limiting case, in which one filter wins per piece: directions of
+the whitened pieces, found by alternating between choosing the winner and averaging the pieces that it won
 (gain-shape vector quantisation; OMP-1 in Coates and Ng 2011, "The importance of encoding versus training with
 sparse coding and vector quantization"). Gradient descent goes on from there.
 """
@@ -58,11 +58,11 @@ class FiltersEncoder(Encoder):
                                  -(kernels @ self.mean), self.stride))  # fmt: skip
 
     def responses(self, images: Tensor) -> Tensor:
-        """What every filter answers at every place: `(N, C, H, W)` → `(N, filters, H−side+1, W−side+1)`.
+        """The response of every filter at every place: `(N, C, H, W)` → `(N, filters, H−side+1, W−side+1)`.
 
-        Each whitened piece is first scaled to unit mean square (local contrast normalisation), so that an
-        answer has the same meaning in faint and in strong parts of an image. Images smaller than a filter are
-        extended.
+        Each whitened piece is first scaled to unit mean square (local contrast normalisation), so that a
+        response has the same meaning in faint and in strong parts of an image. Images smaller than a filter
+        are extended.
         """
         missing = self.inputs - images.shape[1]
         if missing:  # a condition map: nothing was done to these images
@@ -137,7 +137,7 @@ def start_filters(
     encoder.gain[:count] = lengths
     atoms = painted / lengths[:, None]
     decoder.pieces.copy_(atoms.view_as(decoder.pieces))
-    # Alike filters win together, and each would paint the whole: together they shall paint it once.
+    # Similar filters win together; their sum, not each of them, must reconstruct the piece.
     some = pieces[:: max(1, len(pieces) // CHUNK)] - mean
     answers = some @ (encoder.gain[:count, None] * directions @ whitener).T
     if winning is not None and winning < count:
@@ -151,7 +151,7 @@ def start_filters(
 def whitening(pieces: Tensor) -> tuple[Tensor, Tensor]:
     """Mean `(d,)` and ZCA matrix `(d, d)` of pieces `(n, d)` (Bell and Sejnowski 1997).
 
-    Directions of less than a hundredth of the mean variance are held back, not blown up to noise.
+    Directions with less than a hundredth of the mean variance are damped, so that noise is not amplified.
     """
     mean = pieces.mean(0)
     centred = pieces - mean

@@ -1,4 +1,4 @@
-"""What every backbone agrees on: the sizes it is built for, what an encoder hands on, shared small layers."""
+"""The interface of all backbones: the sizes they are built for, the encoder's output, shared small layers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Plan:
     """Sizes a backbone is built for.
 
     Attributes:
-        channels: of what the decoder paints: the image's, and those that mark.
-        seen: of the encoder's images, which are others where pairs are trained on.
+        channels: of the decoder's output: the image's, and those that mark defects.
+        seen: of the encoder's images, which may differ from the decoder's in training on pairs.
         inputs: of the encoder's input: `seen`, and one more when a condition map is given.
         size: `(H, W)` of the training images, padded to a multiple of `multiple`.
         geometry: shape of the code.
@@ -65,19 +65,19 @@ class Encoder(nn.Module):
         return None
 
     def centre_at(self, mean: Tensor) -> None:
-        """Begin with a code near zero for an image of the brightness `mean (C,)`, where that can be."""
+        """Start with a code near zero for an image of the mean colour `mean (C,)`, if possible."""
 
     @property
     def direct(self) -> nn.Conv2d | None:
-        """Of pairs, the linear map of patches that what is painted is added to; None where there is none."""
+        """For pairs, the linear map of patches to which the decoder's output is added; else None."""
         return None
 
     def weights_for_pairs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Of an encoder of single images, what this encoder of a pair's inputs begins with."""
+        """The weights of an encoder of single images, converted for this encoder of the inputs of pairs."""
         return dict(weights)
 
     def start_with(self, decoder: Decoder, patches: Tensor, *, winning: int | None, seed: int) -> None:
-        """Begin with what `patches (n, C, side, side)` tell, where the backbone asked for some.
+        """Compute first weights from `patches (n, C, side, side)`, where the backbone requested some.
 
         `winning` units of a code will be kept, None for all.
         """
@@ -93,7 +93,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def responses(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → what the backbone's `dense_layer` answers at every place, `(N, K, h, w)`."""
+        """`(N, C, H, W)` → the response of the backbone's `dense_layer` at every place, `(N, K, h, w)`."""
         raise NotImplementedError
 
 
@@ -117,15 +117,15 @@ class Decoder(nn.Module):
         skips: object = (),
         generator: torch.Generator | None = None,  # noqa: ARG002
     ) -> Tensor:
-        """An image that the code allows; the only one there is where the backbone does not sample.
+        """An image that fits the code; the reconstruction, where the backbone does not sample.
 
-        Without a generator the noise that it is drawn from is fixed, and the same for every image.
+        Without a generator the noise is fixed, and the same for every image.
         """
         image: Tensor = self(z, size, skips)
         return image
 
     def denoise(self, code: Latent, target: Tensor, generator: torch.Generator) -> tuple[Latent, Tensor]:
-        """What a decoder that samples learns from: `target`, seen through noise, as it seems to be.
+        """The training of a decoder that samples: its estimate of `target`, from a noisy version of it.
 
         Returns:
             The code with the weight of each image's error, and images of the target's shape.
@@ -139,8 +139,8 @@ class Decoder(nn.Module):
         return z.shape[-2] * self.built_stride, z.shape[-1] * self.built_stride
 
     def linear_energy(self) -> Tensor | None:
-        """`(C,)`: squared length of what a unit of each channel of a grid code paints on the linear path from
-        code to image; None where there is no such path.
+        """`(C,)`: squared length of the image of a unit of each channel of a grid code, on the linear path
+        from code to image; None where there is no such path.
         """
         return None
 
@@ -188,7 +188,7 @@ def activation(name: str) -> nn.Module:
 class Entry(nn.Module):
     """The decoder's first, linear layer: a matrix for vectors, a 1×1 convolution for grids.
 
-    With `unit` each column (what one code unit paints) is scaled to norm 1 in every pass.
+    With `unit` each column (the image of one code unit) is scaled to norm 1 in every pass.
     """
 
     def __init__(self, inputs: int, outputs: int, *, grid: bool, unit: bool) -> None:

@@ -34,7 +34,9 @@ def start_as(layer: nn.Conv2d | Entry, matrix: Tensor) -> None:
 
 @torch.no_grad()
 def soften(layer: nn.Module) -> None:
-    """Let what a stage adds begin at a hundredth, or its noise drowns what the straight path knows."""
+    """Scale the output of a stage to a hundredth at first, or its noise would drown that of the straight
+    path.
+    """
     assert isinstance(layer, nn.Conv2d) and layer.bias is not None
     layer.weight.mul_(0.01)
     layer.bias.zero_()
@@ -50,7 +52,7 @@ def silence(layer: nn.Module) -> None:
 
 @torch.no_grad()
 def keep_size(*modules: nn.Module) -> None:
-    """Weights that keep the size of what passes a rectifier (He et al. 2015); PyTorch's own halve it."""
+    """Weights that preserve the size through a rectifier (He et al. 2015); PyTorch's default halves it."""
     for module in modules:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d):
@@ -63,8 +65,8 @@ def keep_size(*modules: nn.Module) -> None:
                 last().weight.mul_(BLOCK_SHARE)
 
 
-# One brightness and two colour differences, orthogonal. How much less of a photograph lies in each is a rough
-# guess that only decides which waves are among the first.
+# One brightness and two colour differences, orthogonal. The ratios of their variances in photographs are
+# rough guesses, which only decide the order of the waves.
 _COLOURS = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 _ENERGIES = (1.0, 0.12, 0.04)
 

@@ -1,9 +1,9 @@
-"""A decoder of grid codes that is quick to run: a linear transform, and a light correction of what it paints.
+"""A fast decoder of grid codes: a linear transform and a light correction of its output.
 
-What a decoder costs are its convolutions on fine grids. Here a 1×1 convolution paints each piece of the image
-from its numbers, as in JPEG; with `overlap` a filter across the borders of pieces makes their basis functions
-overlap. A few layers at 1/stem of the size then correct the pixels. They also see features of the code, which
-are computed on its own grid, where layers cost next to nothing (after Yang and Mandt 2023,
+Most of the time of a decoder goes into convolutions on fine grids. Here a 1×1 convolution computes each piece
+of the image from its numbers, as in JPEG; with `overlap` a filter across the borders of pieces makes their
+basis functions overlap. A few layers at 1/stem of the size then correct the pixels. They also see features of
+the code, which are computed on its own grid, where layers cost next to nothing (after Yang and Mandt 2023,
 "Computationally-efficient neural image compression with shallow decoders").
 
 Both parts begin as in `conv`: the transform as a cosine transform, the correction at zero and in units of the

@@ -1,8 +1,8 @@
 """The textbook convolutional autoencoder: convolution, normalisation, activation, halving, again and again.
 
-Masci et al. 2011, "Stacked convolutional auto-encoders". Nothing is folded, added past a layer or projected
-beside the stack, so every layer has the shape that one reads off such a network's description. A grid code is
-what the last convolution gives; a vector code is a linear layer on the last grid, unfolded again by another.
+Masci et al. 2011, "Stacked convolutional auto-encoders". There is no folding, no skip and no extra
+projection, so every layer has the shape in the description of such a network. A grid code is what the last
+convolution gives; a vector code is a linear layer on the last grid, unfolded again by another.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StackedEncoder(Encoder):
         self.layers = nn.ModuleList(_halving(a, b, backbone, active=True) for a, b in pairwise(widths))
         self.is_grid = plan.geometry.is_grid
         if self.is_grid:
-            # A code is no hidden layer: whether it is rectified is the bottleneck's affair.
+            # A code is no hidden layer: the bottleneck decides whether it is rectified.
             self.last: nn.Module = _halving(widths[-1], plan.features, backbone, active=False)
         else:
             bottom = plan.size[0] // self.multiple * (plan.size[1] // self.multiple)

@@ -2,10 +2,10 @@
 
 Ronneberger et al. 2015, "U-Net", with additions in place of concatenations, and Wu and He 2018, "Group
 normalization": batches are small where crops are large. Squares of `scale × scale` pixels are folded into
-channels first, because a defect is seen by its surroundings, and these are cheaper to see on a coarse grid;
-what the decoder paints is enlarged again, bilinearly. With `inputs="contrast"` the first level also reads the
-means of these squares in two versions: global contrast (in standard deviations of the image) and local
-contrast (in those of a square around each pixel).
+channels first, because a defect is recognised by its surroundings, which take less time on a coarse grid; the
+decoder's output is enlarged again, bilinearly. With `inputs="contrast"` the first level also reads the means
+of these squares in two versions: global contrast (in standard deviations of the image) and local contrast (in
+those of a square around each pixel).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What kind of code the encoder's features become, and what that costs."""
+"""Bottlenecks turn the encoder's features into a code and compute its penalty."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from isthmus.model.trace import Latent, Trace
 
 KNOTS = 6
 BEST = 100.0
-# Adam moves a number by about the learning rate each step, and logarithms of steps and spreads have to move
-# by units, not by hundredths: they are kept divided by this.
+# Adam changes a number by about the learning rate in each step, but logarithms of steps and spreads must
+# change by units, not by hundredths: they are stored divided by this.
 UNIT = 20.0
 
 
@@ -69,7 +69,7 @@ def draw(count: int, generator: torch.Generator, device: torch.device) -> Tensor
 
 
 def nats_per_error(weight: Tensor, channels: int) -> Tensor:
-    """What the objective's mean squared error (of values in [0, 1]) weighs beside nats per pixel-channel.
+    """The weight of the mean squared error (of values in [0, 1]) compared with nats per pixel-channel.
 
     `bits per pixel + λ·255²·MSE` (Ballé et al. 2018, §2) in the unit of the objective.
     """
@@ -84,7 +84,7 @@ LEAST_SCALE = 0.05  # in steps: below, almost every value is certain, and gradie
 class ChannelContext(nn.Module):
     """`forward(values (N, C, h, w)) -> (mean, magnitude)`, both of that shape, in the unit of the values.
 
-    `magnitude` may be negative; the caller adds what a value has without any context, and bounds it.
+    `magnitude` may be negative; the caller adds the scale without context, and bounds the sum.
     """
 
     def __init__(self, channels: int) -> None:
@@ -102,12 +102,12 @@ class ChannelContext(nn.Module):
             self._linear(values.abs(), self.magnitude, self.magnitude_beside, first),
         )
 
-    def _linear(self, seen: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
+    def _linear(self, context: Tensor, weight: Tensor, beside: Tensor, first: Tensor) -> Tensor:
         earlier = torch.ones(weight.shape[:2], device=weight.device).tril(-1)[..., None, None]
-        across = F.conv2d(seen, weight * earlier, padding=SIDE // 2)
+        across = F.conv2d(context, weight * earlier, padding=SIDE // 2)
         # The four neighbours of a value of the second pass all belong to the first.
         cross = torch.tensor(_CROSS, device=weight.device)
-        own = F.conv2d(seen, beside * cross, padding=SIDE // 2, groups=seen.shape[1])
+        own = F.conv2d(context, beside * cross, padding=SIDE // 2, groups=context.shape[1])
         return across + own * ~first
 
 
@@ -124,10 +124,10 @@ COMPONENTS = 3
 class EntropyBottleneck(Bottleneck):
     """Values are rounded to integers. The penalty is their rate in nats per image.
 
-    In training the decoder sees them rounded (straight through), and the rate is that of values with uniform
-    noise, while what they are conditioned on is rounded, as it will be in use (Minnen and Singh 2020, §3.3).
-    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a Laplacian around
-    what the context foretells, or, without context, a mixture of logistics per channel (Salimans et al. 2017,
+    In training the decoder gets rounded values (straight through). The rate is that of values with uniform
+    noise, but their context is rounded, as in files (Minnen and Singh 2020, §3.3).
+    `P(k) = F(k + ½) − F(k − ½)` (Ballé et al. 2018, eq. 7 and 24), where F is a Laplacian around the
+    prediction of the context or, without context, a mixture of logistics per channel (Salimans et al. 2017,
     eq. 2).
 
     Over a range of λ every image of a training batch is coded at its own quality, and its error weighed with
@@ -189,7 +189,7 @@ class EntropyBottleneck(Bottleneck):
         return gain.view(*gain.shape, *(1,) * (axes_count - 2))
 
     def spread(self, quality: Tensor) -> Tensor:
-        """`(N, C)`: what each channel's scale is made of beside its context."""
+        """`(N, C)`: the part of each channel's scale that does not depend on its context."""
         return UNIT * interpolated(self.scale, quality)
 
     def values(self, symbols: Tensor, quality: Tensor) -> Tensor:
@@ -204,7 +204,9 @@ class EntropyBottleneck(Bottleneck):
         return torch.zeros(1) if self.gains is None else 0.5 * (UNIT * self.shrink).sigmoid()
 
     def error_weight(self, quality: Tensor) -> Tensor:
-        """`(N,)`: what a squared error of values in [0, 1], summed over an image, weighs beside a nat."""
+        """`(N,)`: the weight of a squared error of values in [0, 1], summed over an image, compared with a
+        nat.
+        """
         if self.gains is None:
             return torch.full_like(quality, 1 / max(self.weight, 1e-9))
         return nats_per_error(self.gains.weight(quality), self.image_channels)
@@ -251,6 +253,6 @@ class EntropyBottleneck(Bottleneck):
 
 def rate_model(model: nn.Module) -> EntropyBottleneck:
     """The bottleneck of a model whose codes have a rate (`axes.Bottleneck.has_rate`), for a codec to ask."""
-    found = model.get_submodule("bottleneck")
-    assert isinstance(found, EntropyBottleneck)  # has_rate promises it
-    return found
+    bottleneck = model.get_submodule("bottleneck")
+    assert isinstance(bottleneck, EntropyBottleneck)  # has_rate promises it
+    return bottleneck

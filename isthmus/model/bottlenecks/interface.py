@@ -1,8 +1,8 @@
 """The interface of all bottlenecks, and means over the batch of a step.
 
-Some terms depend on a mean over the batch (how often a unit is active, how many gates are open). Where
-several processes hold a part of the batch each, the training says with `means_joined_by` how to join their
-means; the model itself does not depend on processes.
+Some terms depend on a mean over the batch (how often a unit is active, how many gates are open). If several
+processes hold a part of the batch each, the training sets with `means_joined_by` how their means are joined;
+the model itself does not depend on processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _joined: ContextVar[Callable[[Tensor], Tensor] | None] = ContextVar("joined", de
 
 
 def over_batch(mean: Tensor) -> Tensor:
-    """A mean over the images at hand → over those of all processes, with gradients; itself where one runs."""
+    """A mean over the images of this process → over those of all processes, with gradients."""
     join = _joined.get()
     return mean if join is None else join(mean)
 
@@ -46,7 +46,7 @@ def means_joined_by(join: Callable[[Tensor], Tensor] | None) -> Iterator[None]:
 
 
 class Bottleneck(nn.Module):
-    """Turns features into a code and says what the code costs.
+    """Turns features into a code and computes its penalty.
 
     Attributes:
         expansion: features wanted per code channel (2 when the encoder also gives a variance or a gate).
@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
         raise NotImplementedError
 
     def project(self, values: Tensor) -> Tensor:
-        """The nearest code that it can give, of the same shape, after somebody changed `values (N, C, …)`."""
+        """The nearest code that the bottleneck can give, of the shape of the changed `values (N, C, …)`."""
         return values
 
     def kl_per_unit(self, code: Latent) -> Tensor:

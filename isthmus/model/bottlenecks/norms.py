@@ -1,8 +1,8 @@
 """Plain codes, codes with a penalty on their norm, and contractive codes.
 
 The contractive penalty is ‖∂code/∂input‖²_F, so that the code resists small changes of the image (Rifai et
-al. 2011). They tie the decoder's weights to the encoder's. Here weights are not tied, and a small code with
-large decoder weights would avoid the bare penalty; so it is divided by the code's own variance.
+al. 2011). Their decoder shares its weights with the encoder. Here it does not, and a small code with large
+decoder weights would avoid the penalty, so it is divided by the variance of the code.
 """
 
 from __future__ import annotations

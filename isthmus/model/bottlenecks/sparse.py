@@ -92,9 +92,10 @@ class L0Bottleneck(Bottleneck):
     """Expected number of non-zeros through hard-concrete gates (Louizos et al. 2018, eq. 10–12).
 
     The encoder gives a value and a gate logit per unit. A gate is a stretched, clipped binary concrete
-    variable, exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` set
-    the price of a unit is steered, step by step, until the expected count is the asked one: the constraint's
-    multiplier follows the excess, and goes below zero to open gates again when too many have closed.
+    variable, exactly 0 or 1 most of the time; its chance of not being 0 is differentiable. With `active` the
+    price of a unit is adjusted in each step until the expected count is the requested one: it is the
+    multiplier of the constraint, grows with the excess, and becomes negative to open gates again when too
+    many have closed.
     """
 
     penalty_name = "l0"

@@ -1,4 +1,4 @@
-"""Write a model as ONNX files and prove them: what they compute is what the model computes.
+"""Write a model as ONNX files and check that they compute the same as the model.
 
 Needs the extra `onnx`. A vector code is tied to its image size; a grid code takes any whose sides are
 multiples of the model's step. Both take any number of images.
@@ -79,7 +79,7 @@ class Encode(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         model = self.model
         features = model.encoder(_padded(_with_condition(images, model), model), None)
-        # Nothing is drawn for a deterministic code, but a generator is a part of the signature.
+        # A deterministic code needs no random numbers, but the signature has a generator.
         code = model.bottleneck(features.h.float(), torch.Generator(), False)
         values: Tensor = code.values
         return values
@@ -120,7 +120,7 @@ class Whole(nn.Module):
 
 def _from_images(model: Autoencoder, name: str, module: nn.Module, output: str) -> Graph:
     free = model.recipe.geometry.is_grid
-    # A model with skips is told by a further channel how strong the noise is, or what is hidden.
+    # A model with skips gets the strength of the noise, or the hidden pixels, as a further channel.
     channels = model.channels + (name == "whole" and model.recipe.corruption.has_condition)
 
     def images(count: int, rows: int, columns: int) -> tuple[int, ...]:
@@ -237,7 +237,7 @@ class _Proof:
 
 
 def _proven(graph: Graph) -> tuple[bytes, _Proof]:
-    """The file's bytes; with free sides where the model allows them and the file proves right with them."""
+    """The file's bytes; with free sides if the model allows them and the file passes its check."""
     if graph.step is not None:
         with contextlib.suppress(ExportError):
             data = _translated(graph, free=True)
@@ -305,7 +305,7 @@ def _translated(graph: Graph, *, free: bool) -> bytes:
                 input_names=[graph.input],
                 output_names=[graph.output],
             )
-        except Exception as error:  # torch names dozens of kinds, and all mean: not so
+        except Exception as error:  # torch raises dozens of error types here
             raise ExportError(
                 "the {graph} cannot be exported: {reason}",
                 id="export.failed",
@@ -344,7 +344,7 @@ def _check_extra() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # The exporter tells of everything that it looks for and does not need.
+    # The exporter logs many details that nobody needs.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -1,5 +1,5 @@
-"""The training doctor: what went wrong in a training, or is about to, each with a setting to try.
+"""The training doctor: finds what went wrong in a training, or soon will, and suggests a setting for each.
 
-Pure functions over what a run leaves behind: its history (`course`, `rate`), one pass over held-out images
+Pure functions of the records of a run: its history (`course`, `rate`), one pass over held-out images
 (`observed`, then `units` and `span`), and the last losses before one was no longer a number (`breakdown`).
 """

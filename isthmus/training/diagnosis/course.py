@@ -1,4 +1,4 @@
-"""What the losses of a training tell while it runs and after: over-fitting, and a critic that has won."""
+"""Findings from the losses of a training, while it runs and after: over-fitting, a critic that has won."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.model.recipe import Recipe
 from isthmus.training.diagnosis.finding import Finding, change_setting
 from isthmus.training.schedule import Schedule
 
-ENTRIES = 8  # fewer validations than this tell nothing
+ENTRIES = 8  # fewer validations are not judged
 STEPS = 100
 RISEN = 0.03  # of the validation loss above its best, while the training loss went on falling
 GAP = 2.0  # validation error as a multiple of the training error
@@ -94,7 +94,7 @@ def over_fitting(course: Course, recipe: Recipe) -> Finding | None:
 
 
 def critic_domination(course: Course, recipe: Recipe) -> Finding | None:
-    """The critic has been nearly always right over the last third: its verdict no longer teaches anything."""
+    """The critic was nearly always right in the last third of a training, so its gradient no longer helps."""
     if not course.tells or not course.critic or not recipe.critic.judges:
         return None
     last = median(course.critic[-max(3, len(course.critic) // 3) :])
@@ -119,7 +119,7 @@ def _fall(train: Sequence[float], since: int) -> float:
 
 def _gap(course: Course, place: int, recipe: Recipe) -> float:
     if not course.validation or not all(term.has_floor for term in recipe.objective.terms):
-        return 1.0  # a likelihood has no zero that a ratio could be taken from
+        return 1.0  # a ratio of likelihoods means nothing, for they have no zero
     return course.validation[place] / max(course.train[place], 1e-12)
 
 

@@ -63,7 +63,7 @@ _EXPLAINS = ("learning-rate-too-high", "critic-domination", "data-range", "over-
 
 
 def diagnose_training(model: Autoencoder, observed: Observed | None) -> tuple[Finding, ...]:
-    """What is noticeable about a trained model, problems first.
+    """The findings about a trained model, problems first.
 
     Args:
         observed: from a pass over images. None: the findings that were recorded at the end of the training,
@@ -117,10 +117,10 @@ def findings(
 def early_findings(
     history: Sequence[Mapping[str, float]], recipe: Recipe, schedule: Schedule
 ) -> tuple[Finding, ...]:
-    """What can be said before the end, from the losses alone."""
+    """The findings before the end, from the losses alone."""
     course = course_of(history, recipe, schedule)
     high = learning_rate_too_high(course, recipe)
-    # A loss that jumps is high on held-out images too, but not because it knows the others by heart.
+    # A loss that jumps is also high on held-out images, but this is no over-fitting.
     results = (high or over_fitting(course, recipe), critic_domination(course, recipe))
     return tuple(finding for finding in results if finding is not None)
 

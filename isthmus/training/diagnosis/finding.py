@@ -1,4 +1,4 @@
-"""One thing that the doctor noticed. No torch here: a model's header is read without it."""
+"""One finding of the training doctor. No torch here, because a model's header is read without it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Finding:
     Attributes:
         name: `posterior-collapse`, `over-fitting`, …; one per kind, so that it can be looked up and counted.
         severity: `problem`: the model is hardly of use; `warning`: it could be clearly better; `note`.
-        message: one line, with the numbers that it rests on.
-        hint: what to add to the training's options, such as `Hint.add(steps=1000)`; or, where the images are
-            the matter, what to do with them.
+        message: one line, with the numbers behind it.
+        hint: options to add to the training, such as `Hint.add(steps=1000)`; or text, if the images must
+            change.
     """
 
     name: str

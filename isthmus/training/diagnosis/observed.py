@@ -19,12 +19,12 @@ PIXELS = 2**21  # pixel-channels per pass
 BUDGET = 2**26  # and in all
 MARGIN = 0.05
 CONSTANT = 1e-4  # of the code's root mean square: a unit that spreads less is the same for every image
-COLLAPSED = 0.01  # nats: a gaussian unit below carries nothing
+COLLAPSED = 0.01  # nats: a gaussian unit with less holds no information
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen. A unit is a number of a vector code, or a channel of a grid code.
+    """Measurements of a pass. A unit is a number of a vector code, or a channel of a grid code.
 
     Attributes:
         images: looked at.
@@ -61,8 +61,8 @@ class Observed:
 def observe(model: Autoencoder, images: ImageSet, *, seed: int = 0) -> Observed:
     """Show at most 1,000 of `images`, evenly spaced, to a model in evaluation mode.
 
-    They are corrupted as in training, codes are deterministic. Of images larger than those it was trained on
-    the middle is taken (a vector code: they are resized).
+    They are corrupted as in training; codes are deterministic. Images larger than those of the training are
+    cut to their middle or, for a vector code, resized.
 
     Args:
         images: of the model's channels.
@@ -136,7 +136,7 @@ class _Watcher:
         )
 
     def _scrambled(self, images: Tensor) -> Tensor:
-        # Every image in an order of its own: what is left is a histogram, and nothing that could be learned.
+        # Each image is scrambled differently: only its histogram stays, so there is no structure to learn.
         n, channels, height, width = images.shape
         order = torch.rand((n, 1, height * width), generator=self.generator, device=images.device).argsort(-1)
         return images.flatten(2).gather(2, order.expand(-1, channels, -1)).view(images.shape)

@@ -1,4 +1,4 @@
-"""A learning rate far off: too high, and the loss jumps; too low, and it only creeps."""
+"""A learning rate that is far too high (the loss jumps) or far too low (the loss falls slowly to the end)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def learning_rate_too_high(course: Course, recipe: Recipe) -> Finding | None:
         return None
     losses = course.objective or _smooth(course.train)
     train = _smooth(course.train)
-    # While the rate rises the loss may jump and come back: of a usual rate, only what follows counts.
+    # While the rate rises, the loss may jump and recover: at a usual rate only later jumps count.
     usual = recipe.optimiser.peak_rate <= recipe.optimiser.usual_rate
     warmup = warmup_share(recipe.optimiser, course.schedule) if usual else -1.0
     first = sum(course.schedule.progress(step) <= warmup for step in course.steps)
@@ -66,7 +66,8 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
     quarter = next((i for i, done in enumerate(moved) if done >= 0.75), len(moved) - 1)
     still = abs(total) < STILL * abs(losses[0])
     left = losses[quarter] - losses[-1]
-    # A first entry of hundreds of steps hides the fall within it: what is left must count by itself, too.
+    # A first entry of hundreds of steps hides the fall within it, so the fall after it must be large by
+    # itself.
     share = left / total if not still and total > 0 and left > STILL * abs(losses[-1]) else 0.0
     # A share above one is a loss that went up and down on the way: no creeping.
     if not STEEP <= share <= 1 and not (still and rate < LOW * usual):
@@ -89,7 +90,7 @@ def learning_rate_too_low(course: Course, recipe: Recipe, explained: float | Non
 
 
 def worse_than_mean_image(explained: float, recipe: Recipe, steps: float) -> Finding | None:
-    """The model's error is larger than that of the images' mean, after however few steps."""
+    """The model's error is larger than that of the mean image, whatever the number of steps."""
     if explained >= 0:
         return None
     few = steps < ENOUGH_STEPS

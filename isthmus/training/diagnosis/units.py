@@ -1,4 +1,4 @@
-"""What the code says about itself: dead units, a posterior that collapsed, a code that merely copies."""
+"""Findings about the code: dead units, a collapsed posterior, a code that only copies."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def posterior_collapse(observed: Observed, recipe: Recipe) -> Finding | None:
 
 
 def copying(observed: Observed, recipe: Recipe) -> Finding | None:
-    """The code lets anything through, so nothing had to be learned about the images.
+    """The code is so large that the model can copy images without learning anything about them.
 
-    Scrambled pixels have nothing that could be learned: a model that gives them back has only copied. A code
-    of integers is left out, for it pays for what it passes on.
+    Scrambled pixels have no structure to learn, so a model that reproduces them only copies. Codes of
+    integers are not judged, because their objective includes the rate.
     """
     if recipe.bottleneck.is_discrete or observed.explained_scrambled is None:
         return None
