@@ -58,7 +58,7 @@ def in_full(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def like_the_rest(x: Tensor) -> Tensor:
-    """A float32 tensor in the type that the layers around it run in: sums of two types take three times as long."""
+    """A float32 tensor in the type of the layers around it: a sum of two types takes three times as long."""
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 

@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 
     @property
     def projection(self) -> nn.Linear | None:
-        """The linear layer from hidden features to a vector code; None where there is no such single layer."""
+        """The linear layer from hidden features to a vector code; None where no single layer makes it."""
         return None
 
     def centre_at(self, mean: Tensor) -> None:
