@@ -43,12 +43,21 @@ def _suggest(console: Console, result: Result, options: Mapping[str, Any]) -> No
     stem = model.removesuffix(".safetensors")
     target = ["--target", options["target"]] if options.get("target") else []
     scale = ["--range", "{:g},{:g}".format(*options["range"])] if "range" in options else []
-    commands = (
+    commands = [
         ["evaluate", model, test, *target, "-o", f"{stem}.html", *scale],
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
-    )
+    ]
+    if _makes_new_images(getattr(result, "recipe", "")):
+        commands.insert(0, ["generate", model, "-n", "16", "-o", f"{stem}-new.png"])
     console.suggest("try next:", [command_line(words) for words in commands])
+
+
+def _makes_new_images(recipe: str) -> bool:
+    """Whether models of a recipe get a prior after their training."""
+    from isthmus.model.recipes import RECIPES
+
+    return recipe in RECIPES and RECIPES[recipe]().backbone.wants_prior
 
 
 command = build_command(
