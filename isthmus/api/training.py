@@ -304,7 +304,7 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
     return {OLD_NAMES[name]: value for name, value in old.items()}
 
 
-PRIOR_BATCH = 128
+PRIOR_BATCH, PRIOR_EPOCHS = 128, 15  # of 3,600 codes the best weights came after 10 epochs
 MAX_PAIRS = 20_000  # whose inputs a feature extractor is fitted to
 
 
@@ -312,9 +312,10 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     """Attach to a trained model what its uses need.
 
     A model that can compress gets the tables that files are written with. One that is trained to make new
-    images gets a prior, in a quarter of the steps of its own training. Every model but a private
-    one gets its feature extractor: fitted to private images it would spend more of the promise than was asked
-    for. One that was trained on pairs gets the linear map of patches that it is compared with.
+    images gets a prior, in a quarter of the steps of its own training and at most 15 passes over the
+    codes. Every model but a private one gets its feature extractor: fitted to private images it would spend
+    more of the promise than was asked for. One that was trained on pairs gets the linear map of patches that
+    it is compared with.
 
     Args:
         model: just trained.
@@ -360,7 +361,8 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
     from isthmus.training.callbacks import Progress as Step
 
     kind = "attention" if model.recipe.geometry.is_grid else "flow"
-    steps, stop = max(1, int(model.summary.get("steps") or 1) // 4), Interruption()
+    most = max(1, PRIOR_EPOCHS * len(images) // PRIOR_BATCH)
+    steps, stop = max(1, min(most, int(model.summary.get("steps") or 1) // 4)), Interruption()
     with start_task(progress, "fitting the prior that new images are drawn from", steps, "steps") as task:
 
         def show_step(step: Step) -> None:
