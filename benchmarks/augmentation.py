@@ -167,7 +167,8 @@ def main() -> None:
     print("| labelled per class |", " | ".join(ways), "|\n|---" * 1 + "|---" * len(ways) + "|")
     for shots, rows in table.items():
         print(f"| {shots} |", " | ".join(written(rows[way]) for way in ways), "|")
-    print("\n| 1 % of one class | its recall | accuracy |\n|---|---|---|")
+    if few:
+        print("\n| 1 % of one class | its recall | accuracy |\n|---|---|---|")
     for way, values in few.items():
         recall, accuracy = ([v[i] for v in values] for i in (0, 1))
         print(f"| {way} | {written(recall)} | {written(accuracy)} |")

@@ -305,6 +305,7 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
 
 
 PRIOR_BATCH, PRIOR_EPOCHS = 128, 15  # of 3,600 codes the best weights came after 10 epochs
+FEW_CODES, FEW_CODES_WIDTH = 10_000, 256  # a flow over fewer vectors is no better with its usual width of 512
 MAX_PAIRS = 20_000  # whose inputs a feature extractor is fitted to
 
 
@@ -361,6 +362,7 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
     from isthmus.training.callbacks import Progress as Step
 
     kind = "attention" if model.recipe.geometry.is_grid else "flow"
+    width = FEW_CODES_WIDTH if kind == "flow" and len(images) < FEW_CODES else None
     most = max(1, PRIOR_EPOCHS * len(images) // PRIOR_BATCH)
     steps, stop = max(1, min(most, int(model.summary.get("steps") or 1) // 4)), Interruption()
     with start_task(progress, "fitting the prior that new images are drawn from", steps, "steps") as task:
@@ -369,7 +371,14 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
             task.update(step.step)
 
         prior = fit_prior(
-            model, images, kind=kind, steps=steps, batch=PRIOR_BATCH, listener=show_step, stop=stop
+            model,
+            images,
+            kind=kind,
+            steps=steps,
+            width=width,
+            batch=PRIOR_BATCH,
+            listener=show_step,
+            stop=stop,
         )
     log_note(
         "a {kind} prior for new images was fitted in {seconds:.0f} s; fit_prior fits a longer one",

@@ -293,6 +293,16 @@ def test_only_a_prior_that_was_trained_for_it_is_guided() -> None:
         drawn_images(model, 1, guidance=float("nan"))
 
 
+def test_a_generative_model_without_its_flow_is_told_to_fit_one() -> None:
+    thin = ["backbone.width=4-8", "code=4"]
+    model = isthmus.train(discs(40, side=16), recipe="generative", settings=thin, steps=2)
+    assert len(isthmus.generate(model, 2, guidance=2.0).pixels) == 2
+    isthmus.fit_prior(model, discs(40, side=16), kind="mixture")
+    with pytest.raises(UsageError, match="cannot be guided") as error:
+        isthmus.generate(model, 2, prior="mixture", guidance=2.0)
+    assert "flow" in str(error.value.hint)
+
+
 def test_a_prior_that_repeats_its_images_is_found_out() -> None:
     codes = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
     fair = fit_mixture(codes, components=1)
