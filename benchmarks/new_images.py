@@ -67,8 +67,8 @@ def draw_gan(images: ImageSet, minutes: float, count: int, out: Path) -> dict[st
         made, steps = draw_from_gan(images, minutes, count)
         np.savez(path, images=made, steps=steps)
         write_images(out / "conv_gan.png", made[:64], force=True)
-    with np.load(path) as kept:
-        return {f"convolutional GAN, {int(kept['steps']):,} steps": kept["images"]}
+    with np.load(path) as stored:
+        return {f"convolutional GAN, {int(stored['steps']):,} steps": stored["images"]}
 
 
 def main() -> None:
@@ -93,11 +93,11 @@ def main() -> None:
             model, unseen, train=images, count=arguments.count, bar=True, others={} if rows else others,
             features=str(arguments.out / "features.safetensors"), say=lambda text: print(text, flush=True),
         )  # fmt: skip
-        known = {row.name for row in rows}
+        names = {row.name for row in rows}
         rows += [
             replace(row, name=f"{name}: {row.name}") if row.name.startswith(OWN) else row
             for row in result.rows
-            if row.name not in known
+            if row.name not in names
         ]
         print(name, f"{seconds:.0f} s, {busy:.0f} s of the processor", result.features, flush=True)
         header, shown = replace(result, rows=tuple(rows)).table()

@@ -266,6 +266,17 @@ def default_model_path(data: DataLike) -> str:
     return f"{name or 'model'}{MODEL_SUFFIX}"
 
 
+def makes_new_images(recipe: str) -> bool:
+    """Whether models of a named recipe get a prior after their training.
+
+    >>> makes_new_images("generative"), makes_new_images("conv")
+    (True, False)
+    """
+    from isthmus.model.recipes import RECIPES
+
+    return recipe in RECIPES and RECIPES[recipe]().backbone.wants_prior
+
+
 def default_test_data(data: PathLike) -> str:
     """Images to measure a model of `data` on: the test split of a named set, else the data itself.
 

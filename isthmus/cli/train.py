@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from isthmus.api.result import Result
-from isthmus.api.training import default_model_path, default_test_data, plan_training, train
+from isthmus.api.training import (
+    default_model_path,
+    default_test_data,
+    makes_new_images,
+    plan_training,
+    train,
+)
 from isthmus.api.training_results import describe_training
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
@@ -48,16 +54,9 @@ def _suggest(console: Console, result: Result, options: Mapping[str, Any]) -> No
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
     ]
-    if _makes_new_images(getattr(result, "recipe", "")):
+    if makes_new_images(getattr(result, "recipe", "")):
         commands.insert(0, ["generate", model, "-n", "16", "-o", f"{stem}-new.png"])
     console.suggest("try next:", [command_line(words) for words in commands])
-
-
-def _makes_new_images(recipe: str) -> bool:
-    """Whether models of a recipe get a prior after their training."""
-    from isthmus.model.recipes import RECIPES
-
-    return recipe in RECIPES and RECIPES[recipe]().backbone.wants_prior
 
 
 command = build_command(

@@ -76,10 +76,10 @@ def choose_clusters(
         return None
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
     held_out = round(HELD_OUT_SHARE * len(rows))
-    held, kept = rows[order[:held_out]], rows[order[held_out:]]
+    test_rows, fitting_rows = rows[order[:held_out]], rows[order[held_out:]]
     numbers = [most // STEP**i for i in range(8) if most // STEP**i > 1]
-    scores = [fit_clusters(kept, number, ridge, seed).score(held) for number in numbers]
-    if max(scores) <= score_others(kept, held):
+    scores = [fit_clusters(fitting_rows, number, ridge, seed).score(test_rows) for number in numbers]
+    if max(scores) <= score_others(fitting_rows, test_rows):
         return None
     return fit_clusters(rows, numbers[int(np.argmax(scores))], ridge, seed)
 

@@ -257,8 +257,8 @@ def _fit_part(part: Tensor, components: int, everything: Tensor, seed: int, may_
     most = max(1, min(components, count // (MIN_CODES_PER_DIMENSION * width)))
     if may_share and most < min(components, FEW_COMPONENTS):
 
-        def score_full(kept: Tensor, held: Tensor) -> float:
-            return float(_fit_full(kept, most, ridge, seed).score(held.numpy()))
+        def score_full(fitting_rows: Tensor, test_rows: Tensor) -> float:
+            return float(_fit_full(fitting_rows, most, ridge, seed).score(test_rows.numpy()))
 
         clusters = choose_clusters(part.double(), components, ridge, score_full, seed)
         if clusters is not None:
