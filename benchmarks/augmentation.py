@@ -2,6 +2,7 @@
 
     python benchmarks/augmentation.py                             about half an hour on one core
     python benchmarks/augmentation.py --seeds 1 --shots 20 --quick
+    python benchmarks/augmentation.py --data scans/ --model scans.safetensors --shots 20 --seeds 3
 
 For 20, 50 and 100 labelled images per class and five draws of them, the same classifier (`isthmus.training.
 classifier`, no augmentation of its own) is trained for the same number of steps on
@@ -14,7 +15,9 @@ classifier`, no augmentation of its own) is trained for the same number of steps
 
 There are NEW times as many new images as labelled ones, of `mixup` and `moves`. Then imbalance: one class has
 1 % of the images of the others; recall of that class on the test split without and with `--balance`.
-Everything is measured on the 10,000 test images, once. Results go to --out as JSON and to the screen.
+A folder with one sub-folder per class is split as `new_images.py` does; then there are also `samples` of the
+model's codes, and no imbalance. The model must not have learned the labels: its priors are left out.
+Everything is measured on the test images, once. Results go to --out as JSON and to the screen.
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from new_images import split
 
 import isthmus
+from isthmus.generation.prior_store import list_priors
 from isthmus.images.conform import joined
 from isthmus.images.store import ImageSet
 from isthmus.training.classifier import predictions, train_classifier
@@ -35,6 +40,7 @@ from isthmus.training.classifier import predictions, train_classifier
 DATA = "fashion-mnist"
 NEW = 5
 WAYS = ("labelled only", "classic", "code, own", "code, all", "code, all + classic")
+FOLDER_WAYS = ("labelled only", "classic", "code, all", "samples, all", "code, all + classic")
 SMALL_CLASS = 6  # shirts: the class that is hardest to tell apart
 STUDENT = (4.303, 3.182, 2.776)  # 97.5 % quantiles of Student's t for 3, 4 and 5 values
 
@@ -58,7 +64,7 @@ def own_model(few: ImageSet, steps: int, seed: int) -> Any:
 
 def right(few: ImageSet, test: ImageSet, steps: int, seed: int) -> np.ndarray:
     network = train_classifier(
-        few, steps=steps, batch=64, shift=0, seed=seed, precision="bfloat16", classes=10
+        few, steps=steps, batch=64, shift=0, seed=seed, precision="bfloat16", classes=len(test.classes)
     )
     return predictions(network, test) == test.labels
 
@@ -68,20 +74,30 @@ def with_more(few: ImageSet, model: Any, seed: int, **options: Any) -> ImageSet:
     return joined((few, made), source=few.source)
 
 
+def make_set(way: str, few: ImageSet, model: Any, own_steps: int, seed: int) -> ImageSet:
+    """The images that a classifier is trained on."""
+    match way:
+        case "labelled only":
+            return few
+        case "classic":
+            return with_more(few, model, seed, methods=["distortions"])
+        case "code, own":
+            return with_more(few, own_model(few, own_steps, seed), seed)
+        case "samples, all":
+            return with_more(few, model, seed, methods=["samples"])
+        case _:
+            return with_more(few, model, seed, also_distort=way == "code, all + classic")
+
+
 def few_labels(arguments: argparse.Namespace, train: ImageSet, test: ImageSet, model: Any) -> dict[str, Any]:
     table: dict[str, dict[str, list[float]]] = {}
     for shots in arguments.shots:
-        rows: dict[str, list[float]] = {way: [] for way in WAYS}
+        ways = FOLDER_WAYS if Path(arguments.data).is_dir() else WAYS
+        rows: dict[str, list[float]] = {way: [] for way in ways}
         for seed in range(arguments.seeds):
-            few = drawn(train, dict.fromkeys(range(10), shots), seed)
-            sets = {
-                "labelled only": few,
-                "classic": with_more(few, model, seed, methods=["distortions"]),
-                "code, own": with_more(few, own_model(few, arguments.own_steps, seed), seed),
-                "code, all": with_more(few, model, seed),
-                "code, all + classic": with_more(few, model, seed, also_distort=True),
-            }
-            for way, images in sets.items():
+            few = drawn(train, dict.fromkeys(range(len(test.classes)), shots), seed)
+            for way in ways:
+                images = make_set(way, few, model, arguments.own_steps, seed)
                 rows[way].append(float(right(images, test, arguments.steps, seed).mean()))
             print(shots, seed, {way: round(values[-1], 4) for way, values in rows.items()}, flush=True)
         table[str(shots)] = rows
@@ -123,6 +139,7 @@ def written(values: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", default=DATA, help="or a folder")
     parser.add_argument("--shots", type=int, nargs="+", default=[20, 50, 100])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400, help="of the classifier")
@@ -135,15 +152,23 @@ def main() -> None:
     if arguments.quick:
         arguments.steps = arguments.own_steps = 20
     torch.set_num_threads(1)
-    train, test = isthmus.read(DATA), isthmus.read(f"{DATA}:test")
+    is_folder = Path(arguments.data).is_dir()
+    if is_folder:
+        train, test = split(isthmus.read(arguments.data))
+    else:
+        train, test = isthmus.read(arguments.data), isthmus.read(f"{arguments.data}:test")
     model = isthmus.load(arguments.model)
+    for kind in list_priors(model):
+        model.attachments.pop(f"prior/{kind}", None)
     table = few_labels(arguments, train, test, model)
-    few = imbalance(arguments, train, test, model)
+    few = {} if is_folder else imbalance(arguments, train, test, model)
     arguments.out.write_text(json.dumps({"few": table, "imbalance": few}, indent=1))
-    print("| labelled per class |", " | ".join(WAYS), "|\n|---" * 1 + "|---" * len(WAYS) + "|")
+    ways = FOLDER_WAYS if is_folder else WAYS
+    print("| labelled per class |", " | ".join(ways), "|\n|---" * 1 + "|---" * len(ways) + "|")
     for shots, rows in table.items():
-        print(f"| {shots} |", " | ".join(written(rows[way]) for way in WAYS), "|")
-    print("\n| 1 % of one class | its recall | accuracy |\n|---|---|---|")
+        print(f"| {shots} |", " | ".join(written(rows[way]) for way in ways), "|")
+    if few:
+        print("\n| 1 % of one class | its recall | accuracy |\n|---|---|---|")
     for way, values in few.items():
         recall, accuracy = ([v[i] for v in values] for i in (0, 1))
         print(f"| {way} | {written(recall)} | {written(accuracy)} |")

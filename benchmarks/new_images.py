@@ -6,8 +6,8 @@
 Of each class a quarter of the images (at most 500) is held out by a fixed seed and never trained on; samples
 are compared with these. `generative` has four fifths of the minutes for its autoencoder, its prior about the
 rest; the others have all for the network and are sampled from N(0, 1), and from a mixture of Gaussians over
-their codes. All are measured in the features of one network, trained on the same training images and kept in
---out, with the sheets of 64 samples that come first.
+their codes. A convolutional GAN (`conv_gan.py`) has the same minutes. All are measured in the features of one
+network, trained on the same training images and kept in --out, with the sheets of 64 samples that come first.
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from conv_gan import draw_from_gan
 
 import isthmus
 from isthmus.api.priors import PriorKind
 from isthmus.evaluation.generation import Row, evaluate_generation
 from isthmus.generation.prior_store import list_priors
 from isthmus.images.outputs import write_images
-from isthmus.images.store import ImageSet
+from isthmus.images.store import ImageSet, Pixels
 from isthmus.reports.tables import format_table as table
 
 RECIPES = ("generative", "variational", "vae-gan")
+OWN = ("reconstructions", "samples")  # rows that each model has
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.25, 500
 
 
@@ -57,6 +60,17 @@ def train(name: str, images: ImageSet, minutes: float, out: Path) -> isthmus.Aut
     return model
 
 
+def draw_gan(images: ImageSet, minutes: float, count: int, out: Path) -> dict[str, Pixels]:
+    """Samples of the convolutional GAN by the name of their row; kept in the folder."""
+    path = out / "conv_gan.npz"
+    if not path.exists():
+        made, steps = draw_from_gan(images, minutes, count)
+        np.savez(path, images=made, steps=steps)
+        write_images(out / "conv_gan.png", made[:64], force=True)
+    with np.load(path) as stored:
+        return {f"convolutional GAN, {int(stored['steps']):,} steps": stored["images"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data")
@@ -68,22 +82,27 @@ def main() -> None:
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     images, unseen = split(isthmus.read(arguments.data))
+    others = draw_gan(images, arguments.minutes, min(arguments.count, len(unseen)), arguments.out)
     rows: list[Row] = []
     documents = {}
-    header: list[str] = []
     for name in arguments.recipes.split(","):
-        started = time.monotonic()
+        started, busy = time.monotonic(), time.process_time()
         model = train(name, images, arguments.minutes, arguments.out)
-        seconds = time.monotonic() - started
+        seconds, busy = time.monotonic() - started, time.process_time() - busy
         result = evaluate_generation(
-            model, unseen, train=images, count=arguments.count, bar=True,
+            model, unseen, train=images, count=arguments.count, bar=True, others={} if rows else others,
             features=str(arguments.out / "features.safetensors"), say=lambda text: print(text, flush=True),
         )  # fmt: skip
-        header, shown = result.table()
-        rows += [row for row in result.rows if not rows or row.name not in {r.name for r in rows}]
-        print(name, f"{seconds:.0f} s", result.features, flush=True)
+        names = {row.name for row in rows}
+        rows += [
+            replace(row, name=f"{name}: {row.name}") if row.name.startswith(OWN) else row
+            for row in result.rows
+            if row.name not in names
+        ]
+        print(name, f"{seconds:.0f} s, {busy:.0f} s of the processor", result.features, flush=True)
+        header, shown = replace(result, rows=tuple(rows)).table()
         print(table(header, shown), flush=True)
-        documents[name] = result.to_dict() | {"seconds_of_fits": seconds}
+        documents[name] = result.to_dict() | {"seconds_of_fits": seconds, "processor": busy}
         for kind in list_priors(model):
             sheet = isthmus.generate(model, 64, prior=cast(PriorKind, kind), seed=0).pixels
             write_images(arguments.out / f"{name}-{kind}.png", sheet, force=True)

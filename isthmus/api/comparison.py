@@ -192,7 +192,8 @@ def compare(
         code: the same code for all: `64` is a vector, `32@8` a grid at 1/8 of the image's size.
         settings: change a setting of every recipe, such as `backbone.width=64`.
         epochs: length of each training in passes over the images.
-        minutes: length of each training in time; by default, without any length, the recipe's, or 5.
+        minutes: length of each training in time; by default, without any length, the recipe's, or 5;
+            for `generative` 20.
         steps: length of each training in steps.
         size: resize every image to this height and width in pixels.
         limit: train on at most this many images, and measure on at most this many, evenly spaced.

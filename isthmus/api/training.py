@@ -87,7 +87,8 @@ def train(
         settings: change settings of the recipe, such as `bottleneck.weight=1e-3`.
         val: images to validate on, instead of a held-out part of the data.
         epochs: length in passes over the images.
-        minutes: length in time; by default, without any length, the recipe's, or 5.
+        minutes: length in time; by default, without any length, the recipe's, or 5; for
+            `generative` 20.
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.
@@ -265,6 +266,17 @@ def default_model_path(data: DataLike) -> str:
     return f"{name or 'model'}{MODEL_SUFFIX}"
 
 
+def makes_new_images(recipe: str) -> bool:
+    """Whether models of a named recipe get a prior after their training.
+
+    >>> makes_new_images("generative"), makes_new_images("conv")
+    (True, False)
+    """
+    from isthmus.model.recipes import RECIPES
+
+    return recipe in RECIPES and RECIPES[recipe]().backbone.wants_prior
+
+
 def default_test_data(data: PathLike) -> str:
     """Images to measure a model of `data` on: the test split of a named set, else the data itself.
 
@@ -303,7 +315,8 @@ def _rename_old(old: dict[str, Any]) -> dict[str, Any]:
     return {OLD_NAMES[name]: value for name, value in old.items()}
 
 
-PRIOR_BATCH = 128
+PRIOR_BATCH, PRIOR_EPOCHS = 128, 15  # of 3,600 codes the best weights came after 10 epochs
+FEW_CODES, FEW_CODES_WIDTH = 10_000, 256  # a flow over fewer vectors is no better with its usual width of 512
 MAX_PAIRS = 20_000  # whose inputs a feature extractor is fitted to
 
 
@@ -311,9 +324,10 @@ def finish_model(model: Autoencoder, images: ImageSet, *, progress: Progress | N
     """Attach to a trained model what its uses need.
 
     A model that can compress gets the tables that files are written with. One that is trained to make new
-    images gets a prior, in a quarter of the steps of its own training. Every model but a private
-    one gets its feature extractor: fitted to private images it would spend more of the promise than was asked
-    for. One that was trained on pairs gets the linear map of patches that it is compared with.
+    images gets a prior, in a quarter of the steps of its own training and at most 15 passes over the
+    codes. Every model but a private one gets its feature extractor: fitted to private images it would spend
+    more of the promise than was asked for. One that was trained on pairs gets the linear map of patches that
+    it is compared with.
 
     Args:
         model: just trained.
@@ -359,14 +373,23 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
     from isthmus.training.callbacks import Progress as Step
 
     kind = "attention" if model.recipe.geometry.is_grid else "flow"
-    steps, stop = max(1, int(model.summary.get("steps") or 1) // 4), Interruption()
+    width = FEW_CODES_WIDTH if kind == "flow" and len(images) < FEW_CODES else None
+    most = max(1, PRIOR_EPOCHS * len(images) // PRIOR_BATCH)
+    steps, stop = max(1, min(most, int(model.summary.get("steps") or 1) // 4)), Interruption()
     with start_task(progress, "fitting the prior that new images are drawn from", steps, "steps") as task:
 
         def show_step(step: Step) -> None:
             task.update(step.step)
 
         prior = fit_prior(
-            model, images, kind=kind, steps=steps, batch=PRIOR_BATCH, listener=show_step, stop=stop
+            model,
+            images,
+            kind=kind,
+            steps=steps,
+            width=width,
+            batch=PRIOR_BATCH,
+            listener=show_step,
+            stop=stop,
         )
     log_note(
         "a {kind} prior for new images was fitted in {seconds:.0f} s; fit_prior fits a longer one",

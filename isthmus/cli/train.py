@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from isthmus.api.result import Result
-from isthmus.api.training import default_model_path, default_test_data, plan_training, train
+from isthmus.api.training import (
+    default_model_path,
+    default_test_data,
+    makes_new_images,
+    plan_training,
+    train,
+)
 from isthmus.api.training_results import describe_training
 from isthmus.cli.command import Override, build_command
 from isthmus.cli.console import Console
@@ -43,11 +49,13 @@ def _suggest(console: Console, result: Result, options: Mapping[str, Any]) -> No
     stem = model.removesuffix(".safetensors")
     target = ["--target", options["target"]] if options.get("target") else []
     scale = ["--range", "{:g},{:g}".format(*options["range"])] if "range" in options else []
-    commands = (
+    commands = [
         ["evaluate", model, test, *target, "-o", f"{stem}.html", *scale],
         ["reconstruct", model, test, "-o", f"{stem}-reconstructed", "--compare", *scale],
         ["info", model],
-    )
+    ]
+    if makes_new_images(getattr(result, "recipe", "")):
+        commands.insert(0, ["generate", model, "-n", "16", "-o", f"{stem}-new.png"])
     console.suggest("try next:", [command_line(words) for words in commands])
 
 

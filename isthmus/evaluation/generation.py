@@ -231,7 +231,7 @@ def simple_images(images: ImageSet, count: int, seed: int = 0) -> Pixels:
     assert images.shape is not None
     rows = _flat(images.stack(range(len(images))))
     components = max(1, min(COMPONENTS, len(images) // 20))
-    fitted = fit_mixture(rows, components=components, dimensions=DIMENSIONS, seed=seed)
+    fitted = fit_mixture(rows, components=components, dimensions=DIMENSIONS, seed=seed, may_share=False)
     # Nothing of what lies outside the components: this is what PCA would make of the samples.
     plain = replace(fitted, rest=torch.zeros(()))
     drawn = draw_codes(plain, rows.shape[1:], count, seed=seed).reshape(count, *images.shape)

@@ -72,7 +72,7 @@ def iter_samples(
             "variations have the size of their image: leave out either size or like",
             id="option.size-and-like",
         )
-    prior = guide_prior(prior, guidance)
+    prior = guide_prior(prior, guidance, flow_helps=model.recipe.backbone.wants_prior)
     class_number = None if label is None else class_index(prior, label)
     if like is not None:
         image, code = encode_image(model, like)
@@ -108,8 +108,11 @@ def iter_samples(
             yield to_pixels(part)
 
 
-def guide_prior(prior: Prior, guidance: float) -> Prior:
+def guide_prior(prior: Prior, guidance: float, *, flow_helps: bool = False) -> Prior:
     """The prior with its class (or component) pronounced by a factor; 1 leaves it as it is.
+
+    Args:
+        flow_helps: a flow of this model can be guided, which the error then suggests.
 
     Raises:
         UsageError: a prior that was not trained without its classes too, or no such factor.
@@ -126,6 +129,7 @@ def guide_prior(prior: Prior, guidance: float) -> Prior:
         raise UsageError(
             "this {prior} prior cannot be guided: an attention prior and the flow of a generative model can",
             id="prior.not-guided",
+            hint=Hint.call("fit_prior", "MODEL", "TRAINING-DATA", kind="flow") if flow_helps else None,
             prior=prior.kind,
         )
     return replace(prior, guidance=guidance)

@@ -29,7 +29,6 @@ from isthmus.training.privacy import PrivacyPlan, choose_private_batch, describe
 from isthmus.training.schedule import warmup_steps
 from isthmus.wording import choose_word, format_count
 
-DEFAULT_MINUTES = 5.0
 STEPS_SHARE = 0.92  # of a length in minutes: reading, measuring, validations and checkpoints take the rest
 VALIDATIONS = 40
 
@@ -186,7 +185,7 @@ def make_plan(
     precision, why_precision = choose_precision(config, recipe, device)
     minutes = config.minutes
     if config.length is None and recipe.optimiser.epochs is None:
-        minutes = DEFAULT_MINUTES
+        minutes = recipe.backbone.usual_minutes
     plan = TrainPlan(
         size=crops.size,
         is_crop=crops.is_crop,

@@ -107,3 +107,10 @@ def test_a_plan_names_an_option_that_it_has_not() -> None:
     images = np.zeros((20, 8, 8, 1), dtype=np.uint8)
     with pytest.raises(UsageError, match="plan_training has no option 'patiance'; did you mean 'patience'"):
         isthmus.plan_training(images, patiance=3)
+
+
+def test_a_generative_model_gets_more_time_than_others() -> None:
+    images = np.zeros((20, 16, 16, 1), dtype=np.uint8)
+    thin = ["backbone.width=4-8", "code=3"]
+    plan = isthmus.plan_training(images, recipe="generative", settings=thin)
+    assert plan.seconds > 600 > isthmus.plan_training(images, recipe="dense").seconds

@@ -67,6 +67,16 @@ def test_every_choice_is_said_and_every_next_command_works(here: Path, capsys: C
     assert (here / "out" / "m.html").exists()
 
 
+@pytest.mark.usefixtures("here")
+def test_new_images_are_the_first_use_of_a_generative_model(capsys: Capture) -> None:
+    thin = ["--recipe", "generative", "--code", "3", "--set", "backbone.width=4-8", "--steps", "4"]
+    assert main(["train", "photos", *thin, "-o", "m.safetensors"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    commands = [line.strip() for line in lines if line.startswith("  isthmus ")]
+    assert main(shlex.split(commands[0])[1:]) == 0
+    assert Path("m-new.png").exists()
+
+
 def test_an_existing_model_is_not_overwritten(here: Path, capsys: Capture) -> None:
     before = (here / "photos.safetensors").read_bytes()
     assert main(["train", "photos", *QUICK]) == 1

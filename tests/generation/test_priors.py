@@ -293,6 +293,16 @@ def test_only_a_prior_that_was_trained_for_it_is_guided() -> None:
         drawn_images(model, 1, guidance=float("nan"))
 
 
+def test_a_generative_model_without_its_flow_is_told_to_fit_one() -> None:
+    thin = ["backbone.width=4-8", "code=4"]
+    model = isthmus.train(discs(40, side=16), recipe="generative", settings=thin, steps=2)
+    assert len(isthmus.generate(model, 2, guidance=2.0).pixels) == 2
+    isthmus.fit_prior(model, discs(40, side=16), kind="mixture")
+    with pytest.raises(UsageError, match="cannot be guided") as error:
+        isthmus.generate(model, 2, prior="mixture", guidance=2.0)
+    assert "flow" in str(error.value.hint)
+
+
 def test_a_prior_that_repeats_its_images_is_found_out() -> None:
     codes = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
     fair = fit_mixture(codes, components=1)
@@ -307,3 +317,38 @@ def test_a_prior_that_repeats_its_images_is_found_out() -> None:
     result = isthmus.generate(model, 2)
     assert result.copied == 0.6
     assert any("60% of what this prior draws" in note for note in result.notes)
+
+
+def clustered(count: int, numbers: int = 40, seed: int = 0) -> torch.Tensor:
+    """Codes in tight groups of ten, as of pictures of the same objects."""
+    random = torch.Generator().manual_seed(seed)
+    centres = torch.randn(count // 10, numbers, generator=random)
+    return centres.repeat(10, 1) + 0.2 * torch.randn(count, numbers, generator=random)
+
+
+def test_few_codes_in_clusters_are_drawn_in_clusters() -> None:
+    codes = clustered(400)
+    one, many = (fit_mixture(codes, components=100, may_share=share) for share in (False, True))
+    assert many.factors.shape == (1, 40, 40)
+    assert len(many.weights) > 20
+    nearest = [float(torch.cdist(draw_codes(p, (40,), 200), codes).amin(1).mean()) for p in (one, many)]
+    assert nearest[1] < 0.6 * nearest[0]
+    labels = np.repeat([0, 1], 200)
+    by_class = fit_mixture(codes, components=100, labels=labels, classes=("a", "b"))
+    assert by_class.forms.unique().tolist() == [0, 1]
+    parts = by_class.parts_of(codes)
+    torch.testing.assert_close(by_class.from_noise(by_class.to_noise(codes, parts), parts), codes)
+    stored = Mixture.from_state(*by_class.state())
+    assert torch.equal(draw_codes(stored, (40,), 9), draw_codes(by_class, (40,), 9))
+    assert torch.equal(stored.log_joint(codes), by_class.log_joint(codes))
+
+
+def test_no_cluster_is_a_single_code() -> None:
+    codes = torch.cat([clustered(200), 30 + torch.randn(1, 40, generator=torch.Generator().manual_seed(5))])
+    many = fit_mixture(codes, components=50)
+    assert float((many.means - codes[-1]).norm(dim=1).min()) > 5
+
+
+def test_codes_without_clusters_get_one_covariance() -> None:
+    codes = torch.randn(300, 40, generator=torch.Generator().manual_seed(0))
+    assert len(fit_mixture(codes, components=100).weights) == 1

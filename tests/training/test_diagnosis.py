@@ -234,6 +234,13 @@ def test_a_linear_decoder_that_leaves_the_range_is_noticed_and_cured() -> None:
     assert "output-range" not in findings_of(train(black_and_white, followed(recipe, sick), steps=200))
 
 
+def test_a_drawn_image_may_leave_the_range() -> None:
+    black_and_white = ((MANY > 90) * 255).astype(np.uint8)
+    drawn = train(black_and_white, small("generative"), steps=5)
+    assert observe(drawn, isthmus.read(black_and_white)).outside > 0.02
+    assert "output-range" not in found(drawn)
+
+
 def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
     dark = (MANY // 16).astype(np.uint8)
     sick = findings_of(train(dark, small("dense"), steps=100))["data-range"]

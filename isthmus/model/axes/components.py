@@ -21,6 +21,7 @@ class Components(Backbone):
     kind: ClassVar[str] = "components"
     network = "isthmus.model.backbones.components:build"
     starts_at_components = samples = wants_prior = may_distribute = True
+    usual_minutes = 20.0  # drawing is learned far more slowly than painting
     width: Widths = setting((48, 96), "channels of the denoising network at its two resolutions")
     blocks: int = setting(1, "residual blocks at each resolution, each way", low=1, high=32)
     stem: int = setting(4, "space-to-depth factor of the denoising network", low=1, high=16)

@@ -40,7 +40,9 @@ class Optimiser(Settings):
     rate: float | None = setting(None, "peak learning rate; auto: 0.002 adamw, 0.1 sgd, 0.5 gd", low=0.0)
     batch: int | None = setting(None, "images per step; auto: by image size; gd always takes all", low=1)
     epochs: float | None = setting(
-        None, "length, in passes over the images, where none is asked for; auto: five minutes", low=1e-3
+        None,
+        "length in passes over the images, if none is asked for; auto: 5 minutes, `generative` 20",
+        low=1e-3,
     )
     momentum: float = setting(0.9, "memory of gradients: of sgd, first β of adamw", low=0.0, high=0.9999)
     beta2: float = setting(0.99, "memory of squared gradients: second β of adamw", low=0.0, high=0.99999)

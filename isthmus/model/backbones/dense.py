@@ -28,7 +28,7 @@ class DenseEncoder(Encoder):
 
     @property
     def projection(self) -> nn.Linear | None:
-        # Components of the pixels themselves are a slow start: one linear layer is faster from random directions.
+        # Components of the pixels themselves are a slow start: random directions are faster.
         return self.last if len(self.hidden) and isinstance(self.last, nn.Linear) else None
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Features:  # noqa: ARG002
