@@ -238,7 +238,7 @@ def test_a_drawn_image_may_leave_the_range() -> None:
     black_and_white = ((MANY > 90) * 255).astype(np.uint8)
     drawn = train(black_and_white, small("generative"), steps=5)
     assert observe(drawn, isthmus.read(black_and_white)).outside > 0.02
-    assert "output-range" not in found(drawn)
+    assert "output-range" not in findings_of(drawn)
 
 
 def test_images_in_a_sliver_of_the_range_are_noticed() -> None:
