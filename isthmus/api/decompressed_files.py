@@ -192,8 +192,8 @@ def decompress_files(
         progress=progress,
     )
     name = SHIPPED_CODEC if model is None or codec is None else describe_model(model, codec.model)
-    shown = None if preview_only else name
-    return DecompressedFiles(model=shown, files=processed.values, **processed.facts(out))
+    facts = processed.facts(out)
+    return DecompressedFiles(model=None if preview_only else name, files=processed.values, **facts)
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:
