@@ -33,7 +33,7 @@ def iter_rows(
         from isthmus.features.segmentation import segmentation_map
 
         for index in range(len(pictures)):
-            yield torch.from_numpy(segmentation_map(model, to_unit(pictures[index].pixels)))[None]
+            yield torch.from_numpy(segmentation_map(model, pictures[index].pixels))[None]
         return
     if tiles == 0:
         for rows in iter_whole(model, extractor, kind, pictures):
