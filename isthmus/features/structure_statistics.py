@@ -192,7 +192,8 @@ def _divide(features: Tensor, seed: int) -> Tensor:
 
 def _covariances(away: Tensor) -> Tensor:
     """`(places, features, features)` of differences `(n, features, places)`."""
-    return torch.einsum("ncp,ndp->pcd", away, away) / max(1, len(away))
+    summed: Tensor = torch.einsum("ncp,ndp->pcd", away, away)
+    return summed / max(1, len(away))
 
 
 def _measure_distances(families: _Families, features: Tensor) -> Tensor:
