@@ -50,6 +50,7 @@ from isthmus.model.autoencoder import Autoencoder
 HELD_OUT = 0.1
 BLOCK_ROWS = 60
 PIXELS_SIDE = 64  # pictures are resized to it for baselines on pixels
+KINDS: tuple[Kind, ...] = ("segmentation", "structure", "levels", "density", "neighbour", "local")
 FALSE_REGIONS = (0.1, 0.3, 1.0, 3.0)  # per good picture
 Picture = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]
@@ -138,26 +139,34 @@ def measure_maps(
 
 
 def measure_scores(
-    model: Autoencoder, normal: ImageSet, trained_count: int, groups: list[str], good: ImageSet, bad: ImageSet
+    model: Autoencoder,
+    normal: ImageSet,
+    trained_count: int,
+    groups: list[str],
+    good: ImageSet,
+    bad: ImageSet,
+    only: Sequence[Kind] = (),
 ) -> dict[str, Any]:
     """Each score of the product, and what `--score auto` chooses, at .01 false alarms.
 
     Args:
         normal: training pictures; the network was trained on the first `seen`.
         groups: of these.
+        only: scores that are measured; nothing is chosen then.
     """
     extractor = read_extractor(model) or fit_extractor(model, normal)
     rows = NormalRows(model, extractor, Pictures(normal), np.arange(trained_count))
     plan = make_plan(groups, seed=0, used=np.arange(trained_count, len(normal)))
-    sizes = [normal.image(i).shape[:2] for i in range(len(normal))]
-    candidates = list_candidates(model, extractor.reading.size, sizes, None, None)
-    chosen, table = choose_parts(rows, candidates, plan, seed=0)
-    results: dict[str, Any] = {"planted defects, AUROC": table}
-    kinds: tuple[Kind, ...] = ("segmentation", "levels", "density", "neighbour", "local")
+    results: dict[str, Any] = {}
     tried: dict[str, list[Part]] = {
-        kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in kinds
+        kind: [Part(kind, int(kind == "segmentation"), "max", {})] for kind in only or KINDS
     }
-    tried[f"auto: {' + '.join(part.title for part in chosen)}"] = chosen
+    if not only:
+        sizes = [normal.image(i).shape[:2] for i in range(len(normal))]
+        candidates = list_candidates(model, extractor.reading.size, sizes, None, None)
+        chosen, table = choose_parts(rows, candidates, plan, seed=0)
+        results["planted defects, AUROC"] = table
+        tried[f"auto: {' + '.join(part.title for part in chosen)}"] = chosen
     for name, parts in tried.items():
         detector = fit_to_pictures(rows, parts, plan, false_alarms=0.01, seed=0)
         began = time.perf_counter()
@@ -260,6 +269,7 @@ def main() -> None:
     parser.add_argument(
         "--model", help="a trained model instead of a training; it may have seen all of train"
     )
+    parser.add_argument("--scores", nargs="*", default=[], choices=KINDS, help="only these, and no maps")
     parser.add_argument("--ensemble", action="store_true", help="also look at mirror images")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -287,11 +297,12 @@ def main() -> None:
             "seconds": time.perf_counter() - began,
             "processor seconds": time.process_time() - used,
         }
-    results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=arguments.ensemble)
+    if not arguments.scores:
+        results["defects"] = measure_maps(model, held, good, bad, protocol.boxes, ensemble=arguments.ensemble)
     order = [*rows, *held_rows]
     normal = isthmus.read([protocol.train[i] for i in order])
     groups = [protocol.groups[i] for i in order]
-    results["scores"] = measure_scores(model, normal, len(rows), groups, good, bad)
+    results["scores"] = measure_scores(model, normal, len(rows), groups, good, bad, arguments.scores)
     results["peak memory, GiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     text = json.dumps(results, indent=2)
     write_text(arguments.out / f"{arguments.protocol}-{arguments.seed}.json", text)

@@ -27,11 +27,20 @@ if TYPE_CHECKING:
     from isthmus.model.autoencoder import Autoencoder
 
 ScoreKind = Literal[
-    "auto", "segmentation", "levels", "density", "mixture", "neighbour", "local", "reconstruction"
+    "auto",
+    "segmentation",
+    "structure",
+    "levels",
+    "density",
+    "mixture",
+    "neighbour",
+    "local",
+    "reconstruction",
 ]
 DEFAULT_SCORE: Literal["density"] = "density"
 DEFAULT_FALSE_ALARMS = 0.01
 MAX_EXTRACTOR_IMAGES = 500  # normal pictures that an extractor is fitted to
+_OF_WHOLE_PICTURES = ("segmentation", "structure", "levels")  # at their own size
 LARGER = 1.5  # times the model's side: pictures in which tiles show more than the whole resized
 
 
@@ -60,7 +69,7 @@ def prepare_scorer(
         extractor, _ = resolve_extractor(model)
         if false_alarms is not None:
             stored = stored.with_rate(false_alarms)
-        if tiles is not None and len(stored.parts) == 1 and stored.kind not in ("segmentation", "levels"):
+        if tiles is not None and len(stored.parts) == 1 and stored.kind not in _OF_WHOLE_PICTURES:
             part = stored.parts[0]
             if bool(part.tiles) != tiles:
                 log_note(
@@ -176,15 +185,15 @@ def list_candidates(
     marks = model.recipe.corruption.marks_defects
     if score == "segmentation":
         return [Candidate("segmentation", 1)]
-    if score == "levels":
-        return [Candidate("levels", 0)]
+    if score in ("structure", "levels"):
+        return [Candidate(score, 0)]
     if score is not None and score != "auto":
         return [Candidate(score, count) for count in pieces]
-    # `levels` finds planted defects better than real ones (solar cells: .91 and .75), so it is no candidate
-    # for a network that was trained to find defects.
+    # `levels` finds planted defects better than real ones (solar cells: .91 and .75), so it is no candidate:
+    # `structure` measures the same and more.
     candidates = [Candidate("segmentation", 1)] if marks else []
-    if not marks and tiles is not True:
-        candidates.append(Candidate("levels", 0))
+    if tiles is not True:
+        candidates.append(Candidate("structure", 0))
     kinds: tuple[Kind, ...] = ("density", "local")
     candidates += [Candidate(kind, count) for count in pieces for kind in kinds]
     if not model.recipe.corruption.is_paired:

@@ -11,9 +11,10 @@ Higher = more unusual:
 - `local`: mean distance of each part's features to the nearest ones that normal images have at that place
   (after Roth et al. 2022, "Towards total recall in industrial anomaly detection", without their network).
 - `levels`: brightness and contrast by place, without learning (`level_statistics`).
+- `structure`: lines and brightness by place, and overall darkness, without learning (`structure_statistics`).
 - `segmentation`: the logits of a model's defect mask, normalised by position (`position_statistics`).
 
-All but the last two read tiles of one size: a whole picture, resized, or pieces of it.
+All but the last three read tiles of one size: a whole picture, resized, or pieces of it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ from isthmus.features.kind_readings import WITHOUT_NETWORK, RowKind
 from isthmus.features.level_statistics import LEVEL_RULES, check_width, fit_levels, level_values
 from isthmus.features.neighbourhood import nearest
 from isthmus.features.position_statistics import PositionStatistics
+from isthmus.features.structure_statistics import STRUCTURE_RULES, fit_structure, structure_values
 from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.attachment_check import Rule
 
-Kind = Literal["reconstruction", "density", "mixture", "neighbour", "local", "levels", "segmentation"]
+Kind = Literal[
+    "reconstruction", "density", "mixture", "neighbour", "local", "levels", "structure", "segmentation"
+]
 Values = npt.NDArray[np.float64]
 
 MAX_PARTS_PER_PLACE = 20_000  # parts of normal images that are remembered per place
@@ -206,6 +210,7 @@ KINDS_OF_TILES: dict[str, KindOfScore] = {
     "neighbour": KindOfScore("pooled", _fit_neighbour, _neighbour_values, {"normal": Rule("N", "D")}),
     "local": KindOfScore("parts", _fit_local, _local_values, _LOCAL_RULES),
     "levels": KindOfScore("cells", fit_levels, level_values, LEVEL_RULES),
+    "structure": KindOfScore("lines", fit_structure, structure_values, STRUCTURE_RULES),
 }
 """All kinds but `segmentation`, by name."""
 ROW_KINDS: dict[str, RowKind] = {

@@ -40,8 +40,7 @@ class RowReader:
         """
         if row_kind == "logits":
             for index in range(len(pictures)):
-                unit_pixels = to_unit(pictures[index].pixels)
-                yield torch.from_numpy(segmentation_map(self.model, unit_pixels))[None]
+                yield torch.from_numpy(segmentation_map(self.model, pictures[index].pixels))[None]
             return
         if tiles == 0:
             for rows in self.iter_whole(row_kind, pictures):

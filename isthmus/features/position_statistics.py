@@ -20,6 +20,8 @@ BINS = 10  # per axis, from the border to the middle
 PRIOR_PIXELS = 10.0  # as many of the whole map's pixels are added to each bin: few pixels prove little
 LEAST_DEVIATION = 0.1  # share of the whole maps' deviation that a bin has at least
 
+ROWS_AT_ONCE = 256  # of a map: doubles of a large one would take much memory
+
 Map = npt.NDArray[np.float32]
 Table = npt.NDArray[np.float64]
 
@@ -50,10 +52,13 @@ class PositionStatistics:
             DataError: no map, one without pixels or of other axes, or one that is not finite.
         """
         count, total, square = (np.zeros((BINS, BINS)) for _ in range(3))
-        for values in (_check(values).astype(np.float64) for values in maps):
+        for values in map(_check, maps):
             rows, columns = _bins(values.shape[0]), _bins(values.shape[1])
-            for sums, what in ((count, np.ones_like(values)), (total, values), (square, values**2)):
-                sums += _sum_in_bins(what, rows, columns)
+            for start in range(0, len(values), ROWS_AT_ONCE):
+                band = values[start : start + ROWS_AT_ONCE].astype(np.float64)
+                band_rows = rows[start : start + ROWS_AT_ONCE]
+                for sums, what in ((count, np.ones_like(band)), (total, band), (square, band**2)):
+                    sums += _sum_in_bins(what, band_rows, columns)
         if not count.any():
             raise DataError("position statistics need at least one map", id="segmentation.no-maps")
         everywhere = total.sum() / count.sum()
@@ -72,8 +77,13 @@ class PositionStatistics:
             DataError: a map without pixels, of other axes, or not finite.
         """
         values = _check(values)
-        place = np.ix_(_bins(values.shape[0]), _bins(values.shape[1]))
-        return ((values - self.mean[place]) / self.deviation[place]).astype(np.float32)
+        rows, columns = _bins(values.shape[0]), _bins(values.shape[1])
+        result = np.empty(values.shape, np.float32)
+        for start in range(0, len(values), ROWS_AT_ONCE):
+            band = slice(start, start + ROWS_AT_ONCE)
+            place = np.ix_(rows[band], columns)
+            result[band] = (values[band] - self.mean[place]) / self.deviation[place]
+        return result
 
     def tensors(self) -> dict[str, Tensor]:
         """Mean and deviation by name, `(BINS, BINS)` float32, as model files hold them."""

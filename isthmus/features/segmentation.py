@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 
 from isthmus.errors import DataError
+from isthmus.features.pictures import to_unit
+from isthmus.images.store import Pixels
 from isthmus.model.autoencoder import Autoencoder
 
 TILE_SIDE_PX = 384  # of a tile; a picture that is not larger is one tile
@@ -21,12 +23,13 @@ Map = npt.NDArray[np.float32]
 
 
 @torch.no_grad()
-def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32], *, ensemble: bool = False) -> Map:
+def segmentation_map(model: Autoencoder, picture: Pixels, *, ensemble: bool = False) -> Map:
     """How much each pixel looks like a part of a defect.
 
     Args:
         model: trained with recipe `defects`, or another one with planted defects.
-        picture: `(H, W, C)` float32 in [0, 1], of the model's channels and any size.
+        picture: `(H, W, C)` uint8, uint16 or float32 in [0, 1], of the model's channels and any size. A large
+            one is converted piece by piece: memory is that of picture and map.
         ensemble: the mean over the picture and its three mirror images, which takes four times as long.
 
     Returns:
@@ -57,17 +60,22 @@ def segmentation_map(model: Autoencoder, picture: npt.NDArray[np.float32], *, en
     if height <= side and width <= side:
         return _mark(model, picture)
     total = np.zeros((height, width), np.float32)
-    weights = np.zeros((height, width), np.float32)
-    for top in _starts(height, side):
+    weights = np.zeros((min(side, height), width), np.float32)  # of the rows from `top` on
+    starts = _starts(height, side)
+    for top, following in zip(starts, [*starts[1:], height], strict=True):
         for left in _starts(width, side):
             place = np.s_[top : top + side, left : left + side]
             weight = _weigh_pixels(*total[place].shape)
             total[place] += weight * _mark(model, picture[place])
-            weights[place] += weight
-    return total / weights
+            weights[:, left : left + side] += weight
+        complete = following - top
+        total[top:following] /= weights[:complete]
+        weights[:-complete] = weights[complete:]
+        weights[-complete:] = 0
+    return total
 
 
-def _mean_over_mirrors(model: Autoencoder, picture: npt.NDArray[np.float32]) -> Map:
+def _mean_over_mirrors(model: Autoencoder, picture: Pixels) -> Map:
     total = np.zeros(picture.shape[:2], np.float32)
     for rows in (slice(None), slice(None, None, -1)):
         for columns in (slice(None), slice(None, None, -1)):
@@ -75,8 +83,8 @@ def _mean_over_mirrors(model: Autoencoder, picture: npt.NDArray[np.float32]) -> 
     return total / np.float32(4)
 
 
-def _mark(model: Autoencoder, tile: npt.NDArray[np.float32]) -> Map:
-    images = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32))[None]
+def _mark(model: Autoencoder, tile: Pixels) -> Map:
+    images = torch.from_numpy(np.ascontiguousarray(to_unit(tile).transpose(2, 0, 1)))[None]
     marked = model.mark_batch(images.to(next(model.parameters()).device))[0]
     return np.asarray(marked.float().cpu().numpy())
 

@@ -23,6 +23,8 @@ from isthmus.model.autoencoder import Autoencoder
 def read_for(model: Autoencoder, data: Any, *, range: Range | None = None, targets: bool = False) -> ImageSet:
     """Images with the model's number of channels; gray is repeated for a colour model.
 
+    RGB images of which all channels are equal are gray, and a gray model reads them as such.
+
     Args:
         range: the samples that stand for black and white, see `isthmus.read`.
         targets: with the number of channels of the images that the model gives instead.
@@ -48,6 +50,12 @@ def fit_channels(images: ImageSet, channels: int) -> ImageSet:
             id="reading.gray-repeated",
         )
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
+    if images.channels == 3 and channels == 1 and _is_gray(images):
+        note = Message(
+            "the images are gray, stored as RGB: one of the equal channels is read",
+            id="reading.gray-stored-as-rgb",
+        )
+        return replace(conform(images, size=None, channels=1), notes=(*images.notes, note))
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (channels, images.channels))
     raise DataError(
@@ -57,6 +65,14 @@ def fit_channels(images: ImageSet, channels: int) -> ImageSet:
         source=images.source,
         given=has,
         expected=wants,
+    )
+
+
+def _is_gray(images: ImageSet) -> bool:
+    """Whether the channels of each image are equal."""
+    pictures = (images.image(index) for index in range(len(images)))
+    return all(
+        np.array_equal(picture[..., 0], picture[..., channel]) for picture in pictures for channel in (1, 2)
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.errors import ExistsError, UsageError
+from isthmus.errors import DataError, ExistsError, UsageError
 
 from .parity import Parity
 
@@ -103,3 +103,19 @@ def test_normal_pictures_are_divided_alike_whatever_their_sample_type() -> None:
     for item in results[1:]:
         assert item.threshold == pytest.approx(results[0].threshold, rel=1e-4)
         np.testing.assert_allclose(item.scores, results[0].scores, rtol=1e-4)
+
+
+def test_a_gray_model_reads_gray_pictures_that_are_stored_as_rgb(tmp_path: Path) -> None:
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), np.uint8)
+    model = isthmus.train(images, recipe="dense", code="8", steps=2)
+    for row, image in enumerate(images[:4]):
+        Image.fromarray(image.repeat(3, 2)).save(tmp_path / f"{row}.png")
+    gray = isthmus.anomalies(model, images[:4], normal=images, score="density")
+    stored_as_rgb = isthmus.anomalies(model, tmp_path, normal=images.repeat(3, 3), score="density")
+    np.testing.assert_array_equal(stored_as_rgb.scores, gray.scores)
+    coloured = images[:4].repeat(3, 3)
+    coloured[0, 0, 0] = (200, 100, 0)
+    with pytest.raises(DataError, match="RGB images and the model reads gray"):
+        isthmus.anomalies(model, coloured, normal=images, score="density")

@@ -41,7 +41,9 @@ def trained_on_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of 16×16 pieces of such pictures, which it paints without their defects."""
     path = tmp_path_factory.mktemp("parts") / MODEL
     pieces = 0.7 + np.random.default_rng(1).normal(0, 0.01, (60, 16, 16, 1))
-    isthmus.train(pieces.astype(np.float32), recipe="dense", code="2", steps=150, out=path)
+    images = pieces.astype(np.float32)
+    # In float32, so that every machine gets the same model.
+    isthmus.train(images, recipe="dense", code="2", steps=150, precision="float32", out=path)
     return path
 
 

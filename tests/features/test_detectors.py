@@ -136,7 +136,9 @@ def test_the_rate_is_raised_to_what_the_held_out_pictures_allow(
 
 
 @pytest.mark.parametrize("tiles", [0, 1, 2])
-@pytest.mark.parametrize("kind", ["density", "mixture", "neighbour", "local", "levels", "reconstruction"])
+@pytest.mark.parametrize(
+    "kind", ["density", "mixture", "neighbour", "local", "levels", "structure", "reconstruction"]
+)
 def test_a_picture_has_one_score_alone_and_among_others_of_other_sizes(
     kind: Kind, tiles: int, model: Autoencoder, train: ImageSet
 ) -> None:

@@ -57,6 +57,25 @@ def test_a_map_follows_its_picture() -> None:
     assert difference[:100].max() < 1e-4  # another tile
 
 
+def test_overlapping_tiles_are_averaged_by_the_distance_to_their_borders() -> None:
+    """As all tiles at once give it, in every row of tiles; bytes are read like their floats."""
+    model = model_of()
+    sample = np.random.default_rng(3).integers(0, 256, (1000, 500, 1), np.uint8)
+    total, weights = np.zeros((2, 1000, 500))
+    distance = np.minimum(np.arange(384) + 1, 384 - np.arange(384)) / 192.5
+    weight = np.maximum(np.minimum(distance[:, None], distance[None]), 0.05)
+    for top in (0, 205, 411, 616):
+        for left in (0, 116):
+            place = np.s_[top : top + 384, left : left + 384]
+            tile = np.ascontiguousarray(sample[place].transpose(2, 0, 1), np.float32) / np.float32(255)
+            total[place] += weight * model.mark_batch(torch.from_numpy(tile)[None]).detach()[0].numpy()
+            weights[place] += weight
+    result = segmentation_map(model, sample)
+    np.testing.assert_allclose(result, total / weights, rtol=1e-4, atol=1e-4)
+    floats = np.divide(sample, np.float32(255), dtype=np.float32)
+    np.testing.assert_array_equal(result, segmentation_map(model, floats))
+
+
 def test_an_ensemble_is_the_mean_over_mirror_images_and_turns_with_the_picture() -> None:
     model, sample = model_of(), picture(40, 56)
     result = segmentation_map(model, sample, ensemble=True)

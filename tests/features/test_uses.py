@@ -136,7 +136,9 @@ def inverted(images: ImageSet) -> ImageSet:
     return read(255 - np.asarray(images.pixels))
 
 
-@pytest.mark.parametrize("kind", ["density", "mixture", "neighbour", "local", "levels", "reconstruction"])
+@pytest.mark.parametrize(
+    "kind", ["density", "mixture", "neighbour", "local", "levels", "structure", "reconstruction"]
+)
 def test_other_images_score_higher_and_normal_ones_raise_few_alarms(
     kind: Kind, model: Autoencoder, train: ImageSet, test: ImageSet
 ) -> None:
