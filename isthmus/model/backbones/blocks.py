@@ -57,12 +57,6 @@ def in_full(layer: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
-def like_the_rest(x: Tensor) -> Tensor:
-    """A float32 tensor in the type of the layers around it: a sum of two types takes three times as long."""
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
-
-
 def conv3(inputs: int, outputs: int, backbone: axes.Conv, stride: int = 1) -> nn.Conv2d:
     if backbone.padding == "reflect":
         return ReflectConv(inputs, outputs, 3, stride)

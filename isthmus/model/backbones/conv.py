@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
-from isthmus.model.backbones.blocks import build_stage, conv3, in_full, like_the_rest
+from isthmus.model.backbones.blocks import build_stage, conv3, in_full
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -163,7 +163,7 @@ class ConvEncoder(Encoder):
         x = self.positions.beside(unshuffle(x, self.stem))
         x = x.contiguous(memory_format=torch.channels_last)
         # Bfloat16 cannot distinguish white from the level below it, which matters for small differences.
-        x = like_the_rest(in_full(self.first, x)) if self.hands_input_on else self.first(x)
+        x = in_full(self.first, x) if self.hands_input_on else self.first(x)
         stage_outputs: list[Tensor] = []
         for i, stage in enumerate(self.stages):
             if i:
