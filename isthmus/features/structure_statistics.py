@@ -185,7 +185,7 @@ def _divide(features: Tensor, seed: int) -> Tensor:
     from sklearn.cluster import KMeans
 
     labels = KMeans(count, n_init=2, random_state=seed).fit(features.flatten(1).numpy()).labels_
-    _, family = torch.from_numpy(labels.astype(np.int64)).unique(return_inverse=True)
+    family: Tensor = torch.from_numpy(labels.astype(np.int64)).unique(return_inverse=True)[1]
     return family
 
 
