@@ -11,8 +11,8 @@ from torch import Tensor
 
 from isthmus.features.layers import activations
 from isthmus.features.level_statistics import CELLS
+from isthmus.features.line_readings import read_lines
 from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor, pool_batch
-from isthmus.features.structure_statistics import read_structure
 from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import Autoencoder
 
@@ -28,7 +28,7 @@ def read_tiles(row_kind: RowKind, model: Autoencoder, extractor: FeatureExtracto
     """The rows `(t, …)` of one kind, from tiles `(t, C, h, w)` in [0, 1].
 
     - `cells`: `(t, 2, C, 30, 30)` mean and deviation of the pixels of each cell.
-    - `lines`: `(t, 10, 10, 10)` as `structure_statistics.read_structure`.
+    - `lines`: `(t, 10, 10, 10)` as `line_readings.read_lines`.
     - `errors`: `(t, h, w)` mean squared error of the reconstruction over the channels.
     - `pooled`: `(t, D)` features as they are: dividing by deviations would raise what normal images lack.
     - `parts`: `(t, side², K)` the layer's rectified answers, averaged over each cell of a grid; vectors have
@@ -41,7 +41,7 @@ def read_tiles(row_kind: RowKind, model: Autoencoder, extractor: FeatureExtracto
         square = F.adaptive_avg_pool2d(away.square(), CELLS)
         return torch.stack([mean + centre, (square - mean.square()).clamp_min(0).sqrt()], 1)
     if row_kind == "lines":
-        return read_structure(tiles)
+        return read_lines(tiles)
     if row_kind == "errors":
         return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
     reading = extractor.reading

@@ -133,7 +133,7 @@ def test_a_model_judges_labels_of_images_of_any_size(tmp_path: Path) -> None:
     result = audit(tmp_path, model=model)
     assert [doubt.name for doubt in result.doubts] == ["dark/07.png"]
     with pytest.raises(DataError, match="gray"):
-        audit(isthmus.read(np.zeros((3, 16, 16, 3), np.uint8), labels=[0, 1, 0]), model=model)
+        audit(isthmus.read(random.integers(0, 255, (3, 16, 16, 3), np.uint8), labels=[0, 1, 0]), model=model)
 
 
 def test_faults_of_images_and_sets() -> None:

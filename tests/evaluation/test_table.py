@@ -207,7 +207,9 @@ def test_multi_scale_similarity_needs_large_images() -> None:
 def test_channels_must_fit() -> None:
     gray = trained(discs(12), "dense", code="2", steps=1)
     with pytest.raises(DataError, match="RGB images and the model reads gray"):
-        evaluate(gray, discs(4, channels=3))
+        evaluate(gray, discs(4, channels=3) * np.array([1, 1, 0], np.uint8))
+    stored_as_rgb = evaluate(gray, discs(4, channels=3))
+    assert any("gray, stored as RGB" in note for note in stored_as_rgb.notes)
     colour = trained(discs(12, channels=3), "dense", code="2", steps=1)
     assert any("gray is repeated" in note for note in evaluate(colour, discs(4)).notes)
 

@@ -9,10 +9,11 @@ import torch
 
 from isthmus.features.anomalies import Detector, map_with
 from isthmus.features.detector_choice import NormalRows, fit_to_pictures, make_plan
+from isthmus.features.line_readings import CELLS, read_lines
 from isthmus.features.picture_maps import Part
 from isthmus.features.pictures import Picture
 from isthmus.features.readout import FeatureExtractor, fit_extractor
-from isthmus.features.structure_statistics import CELLS, fit_structure, read_structure, structure_values
+from isthmus.features.structure_statistics import fit_structure, structure_values
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder, build
 from isthmus.model.recipes import resolve_recipe
@@ -104,7 +105,7 @@ def test_a_crack_across_differs_from_one_along() -> None:
     for direction, line in enumerate((x == 30, y == 30, x + y == 59, x == y)):
         picture = torch.full((1, 1, 60, 60), 0.6)
         picture[0, 0, torch.from_numpy(line)] = 0.3
-        strengths = read_structure(picture)[0, :4].mean((1, 2))
+        strengths = read_lines(picture)[0, :4].mean((1, 2))
         assert int(strengths.argmax()) == direction
 
 
