@@ -52,6 +52,7 @@ class PictureSource(Sequence[Any]):
     _range: Range | None = None
     _ignored: IgnoredRegions | None = None
     groups: tuple[str, ...] = ()
+    _logged: set[str] = field(default_factory=set)  # notes, each of which is logged once
 
     def __len__(self) -> int:
         return len(self.names)
@@ -88,7 +89,9 @@ class PictureSource(Sequence[Any]):
         images = ImageSet(pixels[None], names=(path.name,), notes=header_notes(header), source=str(path))
         images = fit_channels(images, self.model.channels)
         for note in images.notes:
-            log_note(as_message(note, id="reading.note"))
+            if str(note) not in self._logged:  # a whole folder may be of one kind
+                self._logged.add(str(note))
+                log_note(as_message(note, id="reading.note"))
         return images.image(0)
 
     def file(self, row: int) -> Path | None:
@@ -112,6 +115,7 @@ class PictureSource(Sequence[Any]):
             self._range,
             self._ignored,
             tuple(self.groups[row] for row in chosen) if self.groups else (),
+            self._logged,
         )
 
     def iter_chunks(self, *, may_be_none: bool = False) -> Iterator[tuple[list[int], list[Picture]]]:

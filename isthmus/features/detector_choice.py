@@ -48,6 +48,7 @@ MAX_PICTURE_BYTES = 2**26  # of pictures from which rows are read together
 MAX_TRIED_FIT, MAX_TRIED = 150, 24  # pictures that candidates are fitted to and tried on
 STRONG_AUROC = 0.75  # a score this good on planted defects is averaged with the others
 STRONG_MARGIN = 0.08  # of the best one, within which it must lie
+MEAN_MARGIN = 0.01  # of the best one, within which the mean of the strong ones must lie
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def choose_parts(
 
     Each candidate is fitted to some pictures and tried on others with planted defects, in all folds, so that
     pictures of several groups are tried. The best is taken, and with it, as z-scores of equal weight, those
-    that are strong and nearly as good.
+    that are strong and nearly as good, unless their mean finds clearly less than the best alone.
     """
     random = np.random.default_rng(seed)
     each = -(-normal.at_most(MAX_TRIED, int(plan.folds[0][1][0])) // len(plan.folds))
@@ -260,6 +261,7 @@ def choose_parts(
     sizes = sizes if len(sizes) < 3 else [sizes[0], sizes[-2], None]
     normal.expect(candidates)
     rated: list[tuple[float, Part]] = []
+    z_scores: list[tuple[Scores, list[Scores]]] = []  # of the pictures as they are, and of each size
     table: dict[str, float] = {}
     for place, candidate in enumerate(candidates):
         clean: list[tuple[float, float]] = []
@@ -272,7 +274,8 @@ def choose_parts(
             for size, planted_scores in planted.items():
                 planted_scores.append(_score_planted(normal, [part], held_out, size, seed))
         scores, peaks = (np.array(values) for values in zip(*clean, strict=True))
-        aurocs = [measure_auroc(scores, np.concatenate(planted[size])) for size in sizes]
+        scores_by_size = [np.concatenate(planted[size]) for size in sizes]
+        auroc = _mean_auroc(scores, scores_by_size)
         part = dataclasses.replace(
             part,
             centre=float(scores.mean()),
@@ -280,14 +283,25 @@ def choose_parts(
             map_centre=float(peaks.mean()),
             map_spread=max(float(peaks.std()), 1e-12),
         )
-        rated.append((float(np.mean(aurocs)), part))
-        table[part.title] = round(float(np.mean(aurocs)), 3)
+        rated.append((auroc, part))
+        z_scores.append(
+            ((scores - part.centre) / part.spread, [(s - part.centre) / part.spread for s in scores_by_size])
+        )
+        table[part.title] = round(auroc, 3)
     best = max(auroc for auroc, _ in rated)
-    strong = [part for auroc, part in rated if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
-    if len(strong) < 2:
-        chosen = next(part for auroc, part in rated if auroc == best)
-        strong = [dataclasses.replace(chosen, centre=0.0, spread=1.0, map_centre=0.0, map_spread=1.0)]
-    return strong, table
+    strong = [i for i, (auroc, _) in enumerate(rated) if auroc >= max(STRONG_AUROC, best - STRONG_MARGIN)]
+    if len(strong) > 1:
+        mean_clean = np.mean([z_scores[i][0] for i in strong], axis=0)
+        mean_planted = [np.mean([z_scores[i][1][k] for i in strong], axis=0) for k in range(len(sizes))]
+        if _mean_auroc(mean_clean, mean_planted) >= best - MEAN_MARGIN:
+            return [rated[i][1] for i in strong], table
+    chosen = next(part for auroc, part in rated if auroc == best)
+    return [dataclasses.replace(chosen, centre=0.0, spread=1.0, map_centre=0.0, map_spread=1.0)], table
+
+
+def _mean_auroc(clean: Scores, planted: Sequence[Scores]) -> float:
+    """The mean over sizes of defects."""
+    return float(np.mean([measure_auroc(clean, scores) for scores in planted]))
 
 
 def fit_to_pictures(
