@@ -155,7 +155,7 @@ function unusualParts(work, asked) {
     } catch (fault) { work.fail(fault); return; } finally { start.disabled = false; }
     empty.hidden = large.hidden = true;
     thresholdCard.hidden = false;
-    const [high, low] = [Math.max(found.scores[0].score, found.threshold ?? -Infinity), found.scores.at(-1).score];
+    const [high, low] = [Math.max(found.scores[0].score, found.threshold ?? -Infinity), Math.min(found.scores.at(-1).score, found.threshold ?? Infinity)];
     threshold.input.min = low - (high - low) * 0.01;
     threshold.input.max = high + (high - low) * 0.01;
     threshold.input.step = (high - low) / 500 || 0.001;
