@@ -5,8 +5,8 @@
 
 A stopped training (NAME.resume.safetensors) is taken as well. Tables are fitted to the weights as they are
 shipped, after their rounding, for they must belong to exactly these symbols. What is written by hand stays.
-The card gets the fingerprint, by which files find the codec that made them: a codec that is replaced stays
-under another name (`photo-codec-0.1`), with its card.
+The card gets the fingerprint, by which files find the codec that made them. First copy the codec that is
+replaced, and its card, to another name (`photo-codec-0.1`): otherwise its files can no longer be opened.
 """
 
 from __future__ import annotations

@@ -138,11 +138,10 @@ def _decode(path: Path, codec: Codec, max_pixels: int) -> None:
     from isthmus.codec import container
     from isthmus.codec.decoding import iter_pieces
     from isthmus.codec.facts import read_compressed, with_name
-    from isthmus.codec.models import codec_that_opens
 
     def work() -> None:
         content = container.read_container(read_compressed(path), max_pixels=max_pixels)
-        for _ in iter_pieces(content, codec_that_opens(content.header, codec)):
+        for _ in iter_pieces(content, codec):
             pass
 
     with_name(path, work)

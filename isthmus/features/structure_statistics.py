@@ -7,8 +7,9 @@ is usual in one product, or in one direction, may be unusual in another. The hig
 added how dark the picture is as a whole (low 10th percentile of its inner part): unusually dark counts fully,
 unusually bright by half, since defects are more often dark.
 
-Both are in deviations of good pictures that were compared with others. A crack across an otherwise regular
-pattern shows in the directions, a missing part in the brightness.
+Distances are in deviations of good pictures that were compared with fits to others, darkness in those of all
+good pictures. A crack across an otherwise regular pattern shows in the directions, a missing part in the
+brightness.
 """
 
 from __future__ import annotations
