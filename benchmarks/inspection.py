@@ -150,7 +150,7 @@ def measure_scores(
     """Each score of the product, and what `--score auto` chooses, at .01 false alarms.
 
     Args:
-        normal: training pictures; the network was trained on the first `seen`.
+        normal: training pictures; the network was trained on the first `trained_count`.
         groups: of these.
         only: scores that are measured; nothing is chosen then.
     """

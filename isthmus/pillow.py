@@ -26,7 +26,8 @@ def register_pillow() -> None:
     """Register `.isth` files with Pillow, as `import isthmus.pillow` does. Calling it twice has no effect.
 
     `image.save(path, quality=50, model=None)` accepts the options of `isthmus.compress`. The model is that of
-    the environment variable `ISTHMUS_CODEC`, else `photo-codec`.
+    the environment variable `ISTHMUS_CODEC`, else `photo-codec` to save, and to open the shipped one that
+    made the file.
 
     Examples:
         >>> import isthmus, numpy as np

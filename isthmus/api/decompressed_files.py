@@ -58,7 +58,7 @@ class DecompressedFiles(FilesResult):
     """Compressed files that were decompressed.
 
     Attributes:
-        model: the model, as it was given; null where only previews were read, which need none.
+        model: the model that was asked for; null where only previews were read, which need none.
     """
 
     schema: ClassVar[str] = "isthmus.decompress/1"

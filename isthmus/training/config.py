@@ -26,7 +26,8 @@ class TrainConfig:
     """The request. It checks itself; NumPy numbers become Python numbers, because they are written as JSON.
 
     Attributes:
-        epochs, minutes, steps: length; at most one is given. None of them: the recipe's, or 5 minutes.
+        epochs, minutes, steps: length; at most one is given. None of them: the recipe's, or 5 minutes
+            (`generative`: 20).
         seed: of the first weights, the order of images, and everything random.
         size: `(H, W)` that every image is resized to; crop: `(H, W)` cut at random from every image.
         validation: share of the images held out by content hash; 0 holds none out.
