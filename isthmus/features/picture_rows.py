@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,7 @@ class RowReader:
 
     def __init__(self, model: Autoencoder, extractor: FeatureExtractor) -> None:
         self.model, self.extractor = model, extractor
-
-    @cached_property
-    def _per_pass(self) -> int:
-        return count_per_pass(self.model, self.extractor)  # runs the network, which some kinds do not need
+        self._per_pass = count_per_pass(model, extractor)
 
     def iter_rows(self, row_kind: RowKind, tiles: int, pictures: Sequence[Picture]) -> Iterator[Tensor]:
         """For each picture its rows `(t, …)`: of the whole one, or of its tiles.
