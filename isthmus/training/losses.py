@@ -124,7 +124,7 @@ class LossRecorder:
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.summed = 0.0
-        self._unread: list[tuple[int, dict[str, Tensor]]] = []  # (step, losses), to find a NaN's first step
+        self._unread: list[tuple[int, dict[str, Tensor | float]]] = []  # to find the first step with a NaN
 
     def add(self, step: int, logged: Logged) -> None:
         """The losses of step number `step`."""
@@ -133,7 +133,7 @@ class LossRecorder:
                 before = self.sums.get(name, torch.zeros((), device=value.device))
                 self.sums[name] = before + value * share
             self.summed += share
-            self._unread.append((step, parts))
+            self._unread.append((step, {name: _read_on_cpu(value) for name, value in parts.items()}))
 
     def means(self) -> dict[str, float]:
         return {name: float(value) / max(self.summed, 1e-9) for name, value in self.sums.items()}
@@ -170,6 +170,15 @@ class LossRecorder:
         return DivergedError(
             "{finding}", id="training.diverged", hint=reason.as_hint(), finding=reason.message
         )
+
+
+def _read_on_cpu(value: Tensor) -> Tensor | float:
+    """A number at once where that costs nothing, a tensor where it means to wait for the device.
+
+    Small tensors that are kept on a CPU stand between the large blocks of their step, which no later step can
+    use again: memory grew by 65 MB in 100 steps of a dense network.
+    """
+    return float(value) if value.device.type == "cpu" else value
 
 
 PASS_PIXELS = 2**21  # pixel-channels in one pass

@@ -37,12 +37,18 @@ class FusedAdamW(torch.optim.AdamW):
             parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
             if not parameters:
                 continue
+            # The fused pass walks through memory, not through indices: gradients need their weights' strides.
+            gradients = [
+                g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+                for p in parameters
+                if (g := p.grad) is not None
+            ]
             states = [self.state[p] or self._begun(p) for p in parameters]
             steps = [state["step"] for state in states]
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 parameters,
-                [p.grad for p in parameters if p.grad is not None],
+                gradients,
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],

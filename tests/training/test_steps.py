@@ -12,6 +12,7 @@ from isthmus.model import axes
 from isthmus.model.autoencoder import build
 from isthmus.model.backbones.attention import Block
 from isthmus.model.recipe import Recipe
+from isthmus.training.losses import LossRecorder
 from isthmus.training.optimisers import build_optimiser, clip_gradients
 from isthmus.training.players import AutoencoderLearner
 from isthmus.training.process_settings import kept_memory
@@ -44,6 +45,21 @@ def test_fused_steps_are_those_of_torchs_own_adamw() -> None:
         assert torch.equal(p, q)
     for own, other in zip(mine.state.values(), reference.state.values(), strict=True):
         assert all(torch.equal(own[key], other[key]) for key in ("step", "exp_avg", "exp_avg_sq"))
+
+
+def test_fused_steps_follow_indices_where_a_gradient_has_other_strides() -> None:
+    recipe = Recipe(code="4", backbone=axes.Dense(width=(8,)))
+    moved = []
+    for transposed in (False, True):
+        player = AutoencoderLearner(build(recipe, channels=1, size=(8, 8), seed=0)).players[0]
+        random = torch.Generator().manual_seed(1)
+        for p in player.parameters:
+            gradient = torch.randn(p.shape, generator=random)
+            p.grad = gradient.t().contiguous().t() if transposed and p.ndim == 2 else gradient
+        build_optimiser(player).step()
+        moved.append(player.parameters)
+    for p, q in zip(*moved, strict=True):
+        assert torch.equal(p, q)
 
 
 @pytest.mark.parametrize("size", [0.01, 10.0])
@@ -102,3 +118,10 @@ def test_freed_memory_is_kept_inside_the_block_and_given_back_after_it() -> None
     after = resident_bytes() - start
     assert growth_bytes > 0.9 * size
     assert after < 0.1 * size
+
+
+def test_kept_losses_leave_no_holes_in_memory() -> None:
+    recorder = LossRecorder()
+    recorder.add(0, [({"mse": torch.tensor(0.5)}, 1.0)])
+    assert [type(value) for _, losses in recorder._unread for value in losses.values()] == [float]
+    assert recorder.means() == {"mse": 0.5}
