@@ -132,6 +132,9 @@ class Batches:
         count = len(self.images)
         if self.batch == count or (self.batch > count and self.crop is None):
             return np.arange(count)
+        epoch, place = divmod(step * self.batch, count)
+        if place + self.batch <= count:
+            return self._order(epoch)[place : place + self.batch]
         positions = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs, places = np.divmod(positions, count)
         return np.concatenate([self._order(int(e))[places[epochs == e]] for e in np.unique(epochs)])
