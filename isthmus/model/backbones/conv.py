@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.blocks import build_stage, conv3, in_full
+from isthmus.model.backbones.convolutions import TransposedConv
 from isthmus.model.backbones.interface import (
     Decoder,
     Encoder,
@@ -278,7 +279,7 @@ def _up(inputs: int, outputs: int, backbone: axes.Conv) -> nn.Module:
     act = activation(backbone.activation)
     match backbone.up:
         case "transposed":
-            return nn.Sequential(act, nn.ConvTranspose2d(inputs, outputs, 2, 2))
+            return nn.Sequential(act, TransposedConv(inputs, outputs, 2, 2))
         case "nearest":
             return nn.Sequential(
                 act, nn.Upsample(scale_factor=2, mode="nearest"), conv3(inputs, outputs, backbone)

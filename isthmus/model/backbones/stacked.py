@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from isthmus.model import axes
 from isthmus.model.backbones.blocks import ReflectConv
+from isthmus.model.backbones.convolutions import NarrowConv, TransposedConv
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, Plan, activation
 from isthmus.model.positions import position_map
 from isthmus.model.recipe import Recipe
@@ -80,12 +81,13 @@ class StackedDecoder(Decoder):
         channels = (code + self.positions.channels, *widths)
         self.layers = nn.ModuleList(_doubling(a, b, backbone) for a, b in pairwise(channels))
         if len(widths) == halvings:
-            self.last: nn.Module = _conv3(channels[-1], plan.channels, backbone)
+            self.last: nn.Module = _last_conv3(channels[-1], plan.channels, backbone)
         elif backbone.up == "transposed":
             self.last = _transposed(channels[-1], plan.channels)
         else:
             self.last = nn.Sequential(
-                nn.Upsample(scale_factor=2, mode="nearest"), _conv3(channels[-1], plan.channels, backbone)
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                _last_conv3(channels[-1], plan.channels, backbone),
             )
 
     def forward(
@@ -145,8 +147,14 @@ def _conv3(inputs: int, outputs: int, backbone: axes.Stacked, stride: int = 1) -
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
 
 
+def _last_conv3(inputs: int, outputs: int, backbone: axes.Stacked) -> nn.Conv2d:
+    if backbone.padding == "reflect":
+        return _conv3(inputs, outputs, backbone)
+    return NarrowConv(inputs, outputs)
+
+
 def _transposed(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, outputs, 3, 2, padding=1, output_padding=1)
+    return TransposedConv(inputs, outputs, 3, 2, padding=1, output_padding=1)
 
 
 def _norm(channels: int, backbone: axes.Stacked) -> nn.Module:

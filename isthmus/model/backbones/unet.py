@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.model import axes
+from isthmus.model.backbones.convolutions import NarrowConv
 from isthmus.model.backbones.interface import Decoder, Encoder, Entry, Features, PatchLayer, Plan
 from isthmus.model.backbones.linear_path import silence
 from isthmus.model.positions import position_map
@@ -104,7 +105,7 @@ class UnetDecoder(Decoder):
         self.entry = Entry(plan.geometry.channels, widths[0], grid=True, unit=plan.unit_columns)
         self.ups = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
         self.levels = nn.ModuleList(_convolution(width, width) for width in widths)
-        self.last = nn.Conv2d(widths[-1], plan.channels, 3, padding=1)
+        self.last = NarrowConv(widths[-1], plan.channels)
         self.adds_to_input = backbone.predicts_residual
         if self.adds_to_input:
             silence(self.last)
