@@ -56,6 +56,7 @@ def train(
     patience: int = 12,
     balance: bool = False,
     augment_orientations: bool = False,
+    augment_mirror: bool = False,
     start_from: ModelLike | None = None,
     precision: Precision = "auto",
     private: float | None = None,
@@ -102,6 +103,7 @@ def train(
         patience: end after this many validations in a row above the best; 0 never ends early.
         balance: draw all classes equally often.
         augment_orientations: mirror and turn examples at random: for images without an up.
+        augment_mirror: mirror examples left to right at random: for images with an up, but not for text.
         start_from: begin with the weights of this model of the same architecture. With `target` it may also
             be a denoiser, such as `photo-denoise-colour` for photographs: their details are known to it.
         precision: `auto` takes bfloat16 where the processor multiplies it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -50,7 +51,8 @@ class Batches:
         crop: (h, w) cut at a random place out of each image; smaller images are padded by reflection. Needed
             where sizes are mixed.
         balance: draw a class first, all classes alike, then an image of it, with replacement.
-        turn: mirror each example at random and, where it is square, turn it by quarters: eight ways.
+        orientations: 2 mirrors each example left to right at random; 8 also turns it by quarters, or by half
+            turns where it is not square.
         share: (i, n) reads only the i-th of n parts of every batch. The parts together are, image by image
             and crop by crop, the batch that one process would read.
         drawn: which images step t holds, instead of this order; there may be none.
@@ -68,7 +70,7 @@ class Batches:
         seed: int,
         crop: tuple[int, int] | None = None,
         balance: bool = False,
-        turn: bool = False,
+        orientations: Literal[1, 2, 8] = 1,
         share: tuple[int, int] = (0, 1),
         drawn: Callable[[int], Indices] | None = None,
     ) -> None:
@@ -95,7 +97,7 @@ class Batches:
         self.seed = seed
         self.crop = crop
         self.balance = balance
-        self.turn = turn
+        self.orientations = orientations
         self.share = share
         self.drawn = drawn
         self._meter = Meter(images.pixels)
@@ -111,7 +113,9 @@ class Batches:
         offsets = None
         if self.crop is not None:
             offsets = self._random(step, _CROP_OFFSETS).random((len(indices), 2))
-        turns = self._random(step, _TURNS).integers(8, size=len(indices)) if self.turn else None
+        turns = None
+        if self.orientations > 1:
+            turns = self._random(step, _TURNS).integers(self.orientations, size=len(indices))
         part = share_of(len(indices), *self.share)
         samples = _gather_batch(
             self.images,

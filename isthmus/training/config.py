@@ -34,6 +34,7 @@ class TrainConfig:
         patience: training ends after so many validations in a row that were clearly above the best; 0: never.
         balance: draw classes equally often.
         augment_orientations: mirror and turn training examples at random; for images without an up.
+        augment_mirror: mirror them left to right at random; for images with an up.
         names_from: a list of names, see `isthmus.images.subsets`: no other images are used.
         limit: at most so many images, evenly spaced.
         groups: images that are held out together, see `isthmus.images.grouping`.
@@ -66,6 +67,7 @@ class TrainConfig:
     patience: int = 12
     balance: bool = False
     augment_orientations: bool = False
+    augment_mirror: bool = False
     names_from: str | None = None
     limit: int | None = None
     groups: str | None = None

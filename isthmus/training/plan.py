@@ -47,7 +47,8 @@ class TrainPlan:
         notes: what was chosen and why, one line each.
         privacy: noise and clipping of a private training, or None.
         minutes: the time after which the training ends; None where its number of steps is fixed.
-        patience, balance, augment_orientations, checkpoint_seconds: as in `TrainConfig`, and stored there.
+        patience, balance, augment_orientations, augment_mirror, checkpoint_seconds: as in `TrainConfig`, and
+            stored there.
         step_seconds: measured time of a step, 0 where no choice depends on it; not stored.
     """
 
@@ -65,6 +66,7 @@ class TrainPlan:
     patience: int = 0
     balance: bool = False
     augment_orientations: bool = False
+    augment_mirror: bool = False
     checkpoint_seconds: float = 60.0
     step_seconds: float = 0.0
 
@@ -93,7 +95,7 @@ class TrainPlan:
             seed=self.seed if seed is None else seed,
             crop=self.crop,
             balance=self.balance,
-            turn=self.augment_orientations,
+            orientations=8 if self.augment_orientations else 2 if self.augment_mirror else 1,
             share=share,
             drawn=drawn,
         )
@@ -132,7 +134,7 @@ class TrainPlan:
 
 _STORED_NAMES = {"is_crop": "crop"}
 _CURRENT_NAMES = {"crop": "is_crop"}
-_FROM_CONFIG = ("patience", "balance", "augment_orientations", "checkpoint_seconds")
+_FROM_CONFIG = ("patience", "balance", "augment_orientations", "augment_mirror", "checkpoint_seconds")
 _STORED = tuple(
     f.name for f in dataclasses.fields(TrainPlan) if f.name not in (*_FROM_CONFIG, "step_seconds")
 )

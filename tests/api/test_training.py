@@ -30,7 +30,17 @@ PARITY = {
     "train, all options": Parity(
         [
             *(*WORDS, "--val", "photos/left", "--size", "12", "--crop", "8x10", "--validation", "0.2"),
-            *("--patience", "3", "--balance", "--augment-orientations", "--seed", "5", "--cache", "pixels"),
+            *(
+                "--patience",
+                "3",
+                "--balance",
+                "--augment-orientations",
+                "--augment-mirror",
+                "--seed",
+                "5",
+                "--cache",
+                "pixels",
+            ),
             *("--checkpoint-seconds", "5", "-o", "a.safetensors"),
         ],
         lambda: isthmus.train(
@@ -43,6 +53,7 @@ PARITY = {
             patience=3,
             balance=True,
             augment_orientations=True,
+            augment_mirror=True,
             seed=5,
             cache="pixels",
             checkpoint_seconds=5,

@@ -198,10 +198,19 @@ def test_few_large_images_give_several_crops_to_a_batch(count: int, batch: int, 
 @pytest.mark.parametrize(("size", "ways"), [((3, 3), 8), ((2, 3), 4)])
 def test_turned_examples_are_the_image_in_each_of_its_symmetries(size: tuple[int, int], ways: int) -> None:
     image = np.arange(size[0] * size[1], dtype=np.uint8).reshape(1, *size, 1)
-    batches = Batches(named(np.repeat(image, 100, axis=0)), batch=50, seed=0, turn=True)
+    batches = Batches(named(np.repeat(image, 100, axis=0)), batch=50, seed=0, orientations=8)
     images_drawn = {tuple((batches(0).images[i] * 255).round().flatten().int().tolist()) for i in range(50)}
     plane = image[0, ..., 0]
     turned = [np.rot90(plane, k) for k in (range(4) if ways == 8 else (0, 2))]
     expected = {tuple(t.ravel().tolist()) for p in turned for t in (p, p[:, ::-1])}
     assert len(expected) == ways
     assert images_drawn == expected
+
+
+def test_mirrored_examples_stay_upright() -> None:
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    batches = Batches(named(np.repeat(image, 100, axis=0)), batch=50, seed=0, orientations=2)
+    read = (batches(0).images * 255).round().int()
+    plane = image[0, :, :, 0]
+    expected = {tuple(p.ravel().tolist()) for p in (plane, plane[:, ::-1])}
+    assert {tuple(row) for row in read.flatten(1).tolist()} == expected

@@ -82,7 +82,7 @@ def test_sizes_may_differ_from_pair_to_pair_and_samples_widen() -> None:
 def test_crops_and_turns_are_alike_for_both() -> None:
     images = isthmus.read(np.random.default_rng(1).integers(0, 256, (5, 20, 20, 1), dtype=np.uint8))
     pairs = pair_sets(images, images)
-    batches = Batches(pairs, batch=16, seed=3, crop=(8, 8), turn=True)
+    batches = Batches(pairs, batch=16, seed=3, crop=(8, 8), orientations=8)
     for step in range(3):
         batch = batches(step).images
         assert batch.shape == (16, 2, 8, 8)

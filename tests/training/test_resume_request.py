@@ -93,6 +93,7 @@ def test_more_minutes_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"patience": 3}, "patience=3"),
         ({"size": 8}, "size="),
         ({"augment_orientations": True}, "augment_orientations=True"),
+        ({"augment_mirror": True}, "augment_mirror=True"),
         ({"precision": "bfloat16"}, "precision=bfloat16"),
         ({"minutes": 5}, "minutes=5"),
         ({"steps": 3}, "steps=3: the training has already taken 3 steps"),
