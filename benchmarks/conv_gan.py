@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.generation.sampling import to_pixels
+from isthmus.images.conform import to_dtype
 from isthmus.images.store import ImageSet, Pixels
 
 NOISE, WIDTH = 64, 24  # numbers that an image is made from; channels at half the resolution
@@ -44,12 +45,22 @@ def _sides(side: int) -> list[int]:
     return [2**power for power in range(2, side.bit_length() - 1)]
 
 
+def can_make(images: ImageSet) -> bool:
+    """Whether these are square images of one size, whose side is a power of two from 8 on."""
+    if images.shape is None:
+        return False
+    side, width, _ = images.shape
+    return side == width and side >= 8 and side & (side - 1) == 0
+
+
 def draw_from_gan(images: ImageSet, minutes: float, count: int, seed: int = 0) -> tuple[Pixels, int]:
-    """Train for so many minutes; `count` new images `(N, H, W, C)` uint8, and the steps that were taken."""
+    """Train for so many minutes on images that it `can_make`.
+
+    Returns:
+        `count` new images `(N, H, W, C)` uint8, and the steps that were taken.
+    """
     assert images.shape is not None
-    side, width, channels = images.shape
-    if side != width or side & (side - 1):
-        raise SystemExit("the convolutional GAN makes square images whose side is a power of two")
+    side, _, channels = images.shape
     torch.manual_seed(seed)
     generator, critic = build_generator(side, channels), build_critic(side, channels)
     averaged = {name: value.clone() for name, value in generator.state_dict().items()}
@@ -57,7 +68,7 @@ def draw_from_gan(images: ImageSet, minutes: float, count: int, seed: int = 0) -
     random, step, end = np.random.default_rng(seed), 0, time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         rows = random.choice(len(images), min(BATCH, len(images)), replace=False)
-        _train_step(generator, critic, players, _to_levels(images.stack(rows.tolist())), step)
+        _train_step(generator, critic, players, to_levels(images.stack(rows.tolist())), step)
         for name, value in generator.state_dict().items():
             if value.is_floating_point():
                 averaged[name].lerp_(value, 1 - min(AVERAGE, step / (step + 10)))
@@ -89,6 +100,6 @@ def _train_step(
     maker.step()
 
 
-def _to_levels(pixels: Pixels) -> Tensor:
-    """uint8 `(N, H, W, C)` → `(N, C, H, W)` in [-1, 1]."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+def to_levels(pixels: Pixels) -> Tensor:
+    """`(N, H, W, C)` → `(N, C, H, W)` in [-1, 1]."""
+    return torch.from_numpy(to_dtype(pixels, np.float32)).permute(0, 3, 1, 2) * 2 - 1

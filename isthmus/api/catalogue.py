@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from isthmus.api.result import Result, keys
+from isthmus.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,23 @@ class RecipeEntry:
         name: what `train` takes as `recipe`.
         summary: what it is, in one line.
         group: `family`, or `article` for those that repeat a publication.
+        usual_minutes: length in minutes of a training where none is given; null where it is `epochs`.
+        epochs: this length in passes over the images; null where it is `usual_minutes`.
     """
 
     name: str
     summary: str
     group: Literal["family", "article"]
+    usual_minutes: float | None
+    epochs: float | None
+
+    @property
+    def usual_length(self) -> str:
+        """In words: "5 minutes", "1 pass"."""
+        if self.usual_minutes is not None:
+            return format_count(self.usual_minutes, "minute")
+        assert self.epochs is not None
+        return format_count(self.epochs, "pass", "passes")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -37,7 +50,8 @@ class RecipeList(Result):
     recipes: tuple[RecipeEntry, ...]
 
     def rows(self) -> tuple[list[str], list[list[object]]]:
-        return ["recipe", "what it is"], [[recipe.name, recipe.summary] for recipe in self.recipes]
+        header = ["recipe", "usual length", "what it is"]
+        return header, [[recipe.name, recipe.usual_length, recipe.summary] for recipe in self.recipes]
 
 
 @dataclass(frozen=True)
@@ -113,11 +127,20 @@ def list_recipes() -> RecipeList:
         >>> isthmus.list_recipes().recipes[0].name
         'conv'
     """
-    from isthmus.model.recipes import ARTICLES, FAMILIES, summary
+    from isthmus.model.recipes import FAMILIES, RECIPES, recipe, summary
 
-    families = (RecipeEntry(name, summary(name), "family") for name in FAMILIES)
-    articles = (RecipeEntry(name, summary(name), "article") for name in ARTICLES)
-    return RecipeList(recipes=(*families, *articles))
+    return RecipeList(
+        recipes=tuple(
+            RecipeEntry(
+                name,
+                summary(name),
+                "family" if name in FAMILIES else "article",
+                recipe(name).usual_minutes,
+                recipe(name).optimiser.epochs,
+            )
+            for name in RECIPES
+        )
+    )
 
 
 def describe_recipe(name: str) -> RecipeInfo:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from isthmus.api.compressed_files import BYTES_PER_PX, SHIPPED_CODEC
+from isthmus.api.compressed_files import BYTES_PER_PX
 from isthmus.api.compressed_inputs import list_compressed
 from isthmus.api.file_results import FilesResult, keep_time, process_files
 from isthmus.api.inputs import (
@@ -31,6 +31,7 @@ from isthmus.progress import Progress
 if TYPE_CHECKING:
     from isthmus.codec.container import Container
     from isthmus.codec.picture import Picture
+    from isthmus.codec.ready import Codec
 
 FormatKind = Literal["png", "tif", "webp", "bmp", "jpg", "jpeg", "ppm"]
 DEFAULT_FORMAT: FormatKind = "png"
@@ -45,12 +46,14 @@ class DecompressedFile:
         file: the image file.
         size: height and width in pixels.
         damage: what of it was painted from its surroundings.
+        model: the model that opened it; null for a preview, which needs none.
     """
 
     source: str
     file: str
     size: tuple[int, int]
     damage: tuple[str, ...]
+    model: str | None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -58,7 +61,7 @@ class DecompressedFiles(FilesResult):
     """Compressed files that were decompressed.
 
     Attributes:
-        model: the model that was asked for; null where only previews were read, which need none.
+        model: the model that opened all of `files`; null where several did, or none.
     """
 
     schema: ClassVar[str] = "isthmus.decompress/1"
@@ -132,6 +135,7 @@ def decompress_files(
         >>> isthmus.decompress_files("photo.isth", out="again.png").files[0].size
         (64, 48)
     """
+    from isthmus import pretrained
     from isthmus.codec import container
     from isthmus.codec.decoding import decode_picture
     from isthmus.codec.facts import read_compressed, with_name
@@ -155,11 +159,17 @@ def decompress_files(
     codec = None if model is None else codec_for(model)
     area = None if region is None else Rectangle.of_region(region)
 
+    def name_opener(opener: Codec) -> str:
+        if model is not None and opener is codec:
+            return describe_model(model, opener.model)
+        return pretrained.codecs()[opener.fingerprint.hex()]
+
     def decode(job: FileJob) -> DecompressedFile:
         content = container.read_container(
             read_compressed(job.source), max_pixels=max_pixels, keep_going=keep_going
         )
         damage: tuple[str, ...] = ()
+        name = None
         if preview_only:
             picture = _take_preview(content)
         else:
@@ -167,10 +177,8 @@ def decompress_files(
             with reserve_memory(height * width * BYTES_PER_PX, memory_bytes() // 4):
                 opener = codec_that_opens(content.header, codec)
                 result = decode_picture(content, opener, region=area, keep_going=keep_going)
-            picture, damage = (
-                result.picture,
-                tuple(part.message for part in result.damage),
-            )
+            picture, damage = result.picture, tuple(part.message for part in result.damage)
+            name = name_opener(opener)
         array = picture.array()
         if picture.alpha is not None and not holds_alpha(job.target):
             array = composite(array)
@@ -178,7 +186,7 @@ def decompress_files(
             job.target, array, force=force, exif=picture.exif, icc=picture.icc, jpeg_quality=jpeg_quality
         )
         keep_time(job.source, job.target)
-        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), picture.size, damage)
+        return DecompressedFile(os.fspath(job.source), os.fspath(job.target), picture.size, damage, name)
 
     processed = process_files(
         "decompressing",
@@ -191,9 +199,10 @@ def decompress_files(
         workers=workers,
         progress=progress,
     )
-    name = SHIPPED_CODEC if model is None or codec is None else describe_model(model, codec.model)
-    facts = processed.facts(out)
-    return DecompressedFiles(model=None if preview_only else name, files=processed.values, **facts)
+    names = {file.model for file in processed.values}
+    return DecompressedFiles(
+        model=names.pop() if len(names) == 1 else None, files=processed.values, **processed.facts(out)
+    )
 
 
 def _check_jpeg_quality(quality: int | None, out_suffix: str, suffix: str) -> None:

@@ -97,12 +97,15 @@ def read_image_for(model: Autoencoder, image: ImageLike, *, range: Range | None 
     Raises:
         DataError: missing, damaged, no image, or several.
     """
-    from isthmus.images.conform import to_channels
+    from isthmus.images.conform import is_gray, to_channels
     from isthmus.images.reading import read_single
+    from isthmus.model.inference import GRAY_STORED_AS_RGB
 
     images = read_single(image, channels=model.channels, range=range)
     report_reading(images)
-    if images.channels == 3 and model.channels == 1:
+    if model.channels == 1 and is_gray(images.image(0)):
+        log_note(GRAY_STORED_AS_RGB)
+    elif images.channels == 3 and model.channels == 1:
         log_note(
             "the image has colour and the model reads gray: its luminance is taken",
             id="reading.luminance",

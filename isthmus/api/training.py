@@ -88,8 +88,7 @@ def train(
         settings: change settings of the recipe, such as `bottleneck.weight=1e-3`.
         val: images to validate on, instead of a held-out part of the data.
         epochs: length in passes over the images.
-        minutes: length in time; by default, without any length, the recipe's, or 5; for
-            `generative` 20.
+        minutes: length in time; by default, without any length, the recipe's, or 5; for `generative` 20.
         steps: length in steps.
         size: resize every image to this height and width in pixels.
         crop: train on random pieces of this height and width in pixels.

@@ -69,9 +69,9 @@ def iter_passes(
             size = (targets.shape[-2], targets.shape[-1])
             generator = batch_generator(seed, int(batch.indices[0]), device)
             with torch.no_grad():
-                trace = model.trace(model.to_canvas(targets), generator, sample=False, corruption=corruption)
-            output = model.from_canvas(trace.output.detach().clamp(0, 1), size)
-            corrupted = model.from_canvas(trace.corrupted.input.detach().clamp(0, 1), size)
+                trace = model.trace(model.canvas.fit(targets), generator, sample=False, corruption=corruption)
+            output = model.canvas.restore(trace.output.detach().clamp(0, 1), size)
+            corrupted = model.canvas.restore(trace.corrupted.input.detach().clamp(0, 1), size)
             resized = trace.images.shape[-2:] != targets.shape[-2:]
             targets = targets[:, -images.target_channels :] if images.target_channels else targets
             yield EvaluationBatch(batch.indices, targets, corrupted, output, trace, resized)

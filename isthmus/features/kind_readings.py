@@ -19,6 +19,7 @@ from isthmus.model.autoencoder import Autoencoder
 RowKind = Literal["cells", "lines", "errors", "pooled", "parts", "logits"]
 AT_OWN_SIZE: tuple[RowKind, ...] = ("cells", "lines", "errors")  # whole pictures; others at the model's size
 WITHOUT_NETWORK: tuple[RowKind, ...] = ("cells", "lines")
+MAX_PER_PASS = 256  # pictures or tiles that are read at once
 GRID_SIDE = 5  # places per side of the grid on which local features are averaged
 POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 
@@ -65,4 +66,4 @@ def count_per_pass(model: Autoencoder, extractor: FeatureExtractor) -> int:
     height, width = extractor.reading.size
     tile = torch.zeros(1, model.channels, height, width)
     numbers = int(activations(model, tile, extractor.reading.layer).numel())
-    return max(4, min(256, NUMBERS_PER_PASS // max(1, numbers)) // 4 * 4)
+    return max(4, min(MAX_PER_PASS, NUMBERS_PER_PASS // max(1, numbers)) // 4 * 4)

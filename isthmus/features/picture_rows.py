@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.features.kind_readings import AT_OWN_SIZE, WITHOUT_NETWORK, RowKind, count_per_pass, read_tiles
+from isthmus.features.kind_readings import (
+    AT_OWN_SIZE,
+    MAX_PER_PASS,
+    WITHOUT_NETWORK,
+    RowKind,
+    count_per_pass,
+    read_tiles,
+)
 from isthmus.features.pictures import MAX_FLOAT_PIXELS, Picture, mean_to, shrink_pixels, tile_corners, to_unit
 from isthmus.features.readout import FeatureExtractor
 from isthmus.features.segmentation import segmentation_map
@@ -31,7 +39,10 @@ class RowReader:
 
     def __init__(self, model: Autoencoder, extractor: FeatureExtractor) -> None:
         self.model, self.extractor = model, extractor
-        self._per_pass = count_per_pass(model, extractor)
+
+    @cached_property
+    def _per_pass(self) -> int:
+        return count_per_pass(self.model, self.extractor)  # runs the network
 
     def iter_rows(self, row_kind: RowKind, tiles: int, pictures: Sequence[Picture]) -> Iterator[Tensor]:
         """For each picture its rows `(t, …)`: of the whole one, or of its tiles.
@@ -58,11 +69,12 @@ class RowReader:
         """Rows `(n, …)` of whole pictures, a few at a time, in order."""
         size = None if row_kind in AT_OWN_SIZE else self.extractor.reading.size
         most = MAX_FLOAT_PIXELS if size or row_kind in WITHOUT_NETWORK else MAX_NETWORK_PIXELS
+        per_pass = MAX_PER_PASS if row_kind in WITHOUT_NETWORK else self._per_pass
         batch: list[Tensor] = []
         for index in range(len(pictures)):
             image = _prepare_whole(pictures[index], size, most)
             pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
-            if batch and (len(batch) == self._per_pass or (size is None and pixels > most)):
+            if batch and (len(batch) == per_pass or (size is None and pixels > most)):
                 for group in _equal_shapes(batch):
                     yield self._read_filled(row_kind, torch.cat(group))
                 batch = []

@@ -234,7 +234,7 @@ def score_maps(
 def model_input(model: Autoencoder, images: ImageSet, index: int) -> Tensor:
     """`(C, H, W)` of one image, at the size that the encoder reads."""
     batch, _ = to_batch(images.image(index), many=False)
-    return model.to_canvas(batch)[0]
+    return model.canvas.fit(batch)[0]
 
 
 def base_image(usual: Units, pixels: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def joined(
 def to_channels(image: Pixels, channels: int) -> Pixels:
     """(..., C) -> (..., 1 or 3): alpha is laid on white, gray is repeated, colour is weighed into gray.
 
-    Gray is Y' = 0.299 R + 0.587 G + 0.114 B, ITU-R BT.601, section 2.5.1.
+    Gray is Y' = 0.299 R + 0.587 G + 0.114 B, ITU-R BT.601, section 2.5.1: exactly one of equal channels.
 
     Raises:
         DataError: more than four channels: their gray and colour are not defined.
@@ -102,9 +103,16 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
     if channels == 3:
         return np.repeat(image, 3, axis=-1)
     if image.dtype == np.float32:
-        return np.asarray(image @ np.array([[0.299], [0.587], [0.114]], dtype=np.float32))
+        red, green, blue = (image[..., channel : channel + 1] for channel in range(3))
+        # Differences, because a rounded sum of weighed channels is not exact where they are equal.
+        return np.asarray(green + np.float32(0.299) * (red - green) + np.float32(0.114) * (blue - green))
     weighed: Pixels = image.astype(np.uint32) @ np.array([[299], [587], [114]], dtype=np.uint32)
     return np.asarray((weighed + 500) // 1000, dtype=image.dtype)
+
+
+def is_gray(image: Any) -> bool:
+    """Whether (..., 3), NumPy or torch, is gray that is stored as colour: its three channels are equal."""
+    return image.shape[-1] == 3 and bool((image == image[..., :1]).all())
 
 
 def to_dtype(image: Pixels, dtype: npt.DTypeLike) -> Pixels:

@@ -20,6 +20,7 @@ from isthmus.model.allocation import check_memory
 from isthmus.model.attachment_check import Attachment as Attachment
 from isthmus.model.backbones.interface import Decoder, Encoder, Features, Plan
 from isthmus.model.bottlenecks.interface import Bottleneck
+from isthmus.model.canvas import Canvas
 from isthmus.model.code import Code
 from isthmus.model.corruptions import corrupt
 from isthmus.model.critics import build_critic
@@ -74,6 +75,7 @@ class Autoencoder(nn.Module):
         self.attachments: dict[str, Attachment] = {}
         self.precision = torch.float32
         self.bottleneck: Bottleneck = bottlenecks.build(recipe, channels=channels)
+        self.canvas = Canvas(size, recipe.geometry)
         self.multiple = recipe.backbone.size_multiple(recipe.geometry, size)
         marks = int(recipe.corruption.marks_defects)
         plan = Plan(
@@ -126,7 +128,7 @@ class Autoencoder(nn.Module):
 
         Nothing is corrupted, drawn or clipped: a linear output may lie a little outside [0, 1].
         """
-        corrupted = Corrupted(self.to_canvas(images), images)
+        corrupted = Corrupted(self.canvas.fit(images), images)
         with self._attention():
             code, skips = self._encode(corrupted, torch.Generator(device=images.device), sample=False)
             raw = self.decode_raw(code.values, corrupted.input.shape[-2:], skips)
@@ -149,7 +151,7 @@ class Autoencoder(nn.Module):
         """
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(device=images.device).manual_seed(seed)
-        trace = self.trace(self.to_canvas(images), generator, labels=labels)
+        trace = self.trace(self.canvas.fit(images), generator, labels=labels)
         objective = Objective((*image_terms(self.recipe), *code_terms(self.bottleneck)))
         total, terms = objective(trace, progress)
         return {"total": total.mean(), **terms}
@@ -288,7 +290,7 @@ class Autoencoder(nn.Module):
         capabilities.check_use(self.recipe, "decode")
         values = code.values if isinstance(code, Code) else code
         tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values).float()
-        size = code.size if isinstance(code, Code) else self._size_of(tensor)
+        size = code.size if isinstance(code, Code) else self.canvas.size_of_code(tensor)
         check_code_shape(tensor, self.recipe.geometry.shape(round_up_size(size, self.multiple)), size)
         if self.recipe.geometry.is_grid:
             self._check_memory((1, self.channels, *size))
@@ -334,15 +336,14 @@ class Autoencoder(nn.Module):
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """`(N, C, H, W)` floats → code values, one pass, deterministic."""
-        return self._encode_in_eval_mode(Corrupted(self.to_canvas(images), images))[0].values
+        return self._encode_in_eval_mode(Corrupted(self.canvas.fit(images), images))[0].values
 
     def decode_batch(
         self, values: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
     ) -> Tensor:
         """Code values → `(N, C, *size)` in [0, 1], one pass; `generator` as for `Decoder.sample`."""
-        canvas = size if self.recipe.geometry.is_grid else self.size
-        raw = self._paint(values, canvas, [], drawn=True, generator=generator)[:, : self.output_channels]
-        return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+        raw = self._paint(values, self.canvas.size_inside(size), [], drawn=True, generator=generator)
+        return self._to_images(raw, size)
 
     def reconstruct_batch(
         self, images: Tensor, corrupted: Corrupted | None = None, precision: torch.dtype | None = None
@@ -350,12 +351,14 @@ class Autoencoder(nn.Module):
         """`(N, C, H, W)` → the same in [0, 1]; with `corrupted`, from that input; see `features`."""
         size = (images.shape[-2], images.shape[-1])
         if corrupted is None:
-            corrupted = Corrupted(self.to_canvas(images), images)
+            corrupted = Corrupted(self.canvas.fit(images), images)
         latent, skips = self._encode_in_eval_mode(corrupted, precision)
-        canvas = corrupted.input.shape[-2:]
-        raw = self._paint(latent.values, canvas, skips, drawn=True, precision=precision)
-        raw = raw[:, : self.output_channels]
-        return self.from_canvas(apply_range(raw, self.recipe.backbone.output).clamp(0, 1), size)
+        raw = self._paint(latent.values, corrupted.input.shape[-2:], skips, drawn=True, precision=precision)
+        return self._to_images(raw, size)
+
+    def _to_images(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
+        output = apply_range(raw[:, : self.output_channels], self.recipe.backbone.output)
+        return self.canvas.restore(output.clamp(0, 1), size)
 
     def _encode_in_eval_mode(
         self, corrupted: Corrupted, precision: torch.dtype | None = None
@@ -372,20 +375,6 @@ class Autoencoder(nn.Module):
         if self.recipe.geometry.is_grid:  # a vector code resizes images to one size first
             self._check_memory((images_per_pass(batch), *batch.shape[1:]))
         return batch.to(next(self.parameters()).device), kind
-
-    def to_canvas(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` resized to the size of a vector code; unchanged for a grid code."""
-        return images if self.recipe.geometry.is_grid else resize_images(images, self.size)
-
-    def from_canvas(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """`(N, C, h, w)` resized back to the images' own size, in [0, 1]."""
-        return images if images.shape[-2:] == size else resize_images(images, size).clamp(0, 1)
-
-    def _size_of(self, values: Tensor) -> tuple[int, int]:
-        stride = self.recipe.geometry.stride
-        if stride is None or values.ndim != 4:
-            return self.size
-        return values.shape[-2] * stride, values.shape[-1] * stride
 
     @property
     def training_report(self) -> Any:

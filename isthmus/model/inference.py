@@ -12,12 +12,16 @@ import torch
 
 from isthmus.errors import DataError
 from isthmus.images.batches import iter_batches
-from isthmus.images.conform import conform
+from isthmus.images.conform import conform, is_gray
 from isthmus.images.reading import read_expected
 from isthmus.images.sample_range import Range
 from isthmus.images.store import ImageSet
 from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
+
+GRAY_STORED_AS_RGB = Message(
+    "the images are gray, stored as RGB: one of the equal channels is read", id="reading.gray-stored-as-rgb"
+)
 
 
 def read_for(model: Autoencoder, data: Any, *, range: Range | None = None, targets: bool = False) -> ImageSet:
@@ -50,12 +54,9 @@ def fit_channels(images: ImageSet, channels: int) -> ImageSet:
             id="reading.gray-repeated",
         )
         return replace(conform(images, size=None, channels=3), notes=(*images.notes, note))
-    if images.channels == 3 and channels == 1 and _is_gray(images):
-        note = Message(
-            "the images are gray, stored as RGB: one of the equal channels is read",
-            id="reading.gray-stored-as-rgb",
-        )
-        return replace(conform(images, size=None, channels=1), notes=(*images.notes, note))
+    if channels == 1 and all(is_gray(images.image(index)) for index in range(len(images))):
+        notes = (*images.notes, GRAY_STORED_AS_RGB)
+        return replace(conform(images, size=None, channels=1), notes=notes)
     kinds = {1: "gray", 3: "RGB"}
     wants, has = (kinds.get(n, f"{n}-channel") for n in (channels, images.channels))
     raise DataError(
@@ -65,14 +66,6 @@ def fit_channels(images: ImageSet, channels: int) -> ImageSet:
         source=images.source,
         given=has,
         expected=wants,
-    )
-
-
-def _is_gray(images: ImageSet) -> bool:
-    """Whether the channels of each image are equal."""
-    pictures = (images.image(index) for index in range(len(images)))
-    return all(
-        np.array_equal(picture[..., 0], picture[..., channel]) for picture in pictures for channel in (1, 2)
     )
 
 

@@ -47,6 +47,11 @@ class Recipe:
         return Geometry.parse(self.code)
 
     @property
+    def usual_minutes(self) -> float | None:
+        """Length of a training of which none is given; None where `optimiser.epochs` gives it."""
+        return self.backbone.usual_minutes if self.optimiser.epochs is None else None
+
+    @property
     def points(self) -> tuple[axes.Point, ...]:
         """The points of the product space that it joins: every axis that networks are built for."""
         return self.backbone, self.positions, self.corruption, self.bottleneck, self.critic

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isthmus.errors import DataError
 from isthmus.images.bands import MAX_CHANNELS
+from isthmus.images.conform import is_gray
 
 
 def on_cpu(image: Any) -> Any:
@@ -86,7 +87,5 @@ def as_rows(image: Any) -> npt.NDArray[Any]:
 def merge_equal_channels(image: Any) -> Any:
     """One channel of a colour image whose channels are equal; any other image as it is."""
     if isinstance(image, Tensor):
-        gray = image.shape[1] == 3 and bool((image == image[:, :1]).all())
-        return image[:, :1] if gray else image
-    gray = image.ndim == 3 and image.shape[2] == 3 and bool((image == image[..., :1]).all())
-    return image[..., :1] if gray else image
+        return image[:, :1] if is_gray(image.movedim(1, -1)) else image
+    return image[..., :1] if image.ndim == 3 and is_gray(image) else image

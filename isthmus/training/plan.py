@@ -185,9 +185,7 @@ def make_plan(
             backward=True,
         )
     precision, why_precision = choose_precision(config, recipe, device)
-    minutes = config.minutes
-    if config.length is None and recipe.optimiser.epochs is None:
-        minutes = recipe.backbone.usual_minutes
+    minutes = recipe.usual_minutes if config.length is None else config.minutes
     plan = TrainPlan(
         size=crops.size,
         is_crop=crops.is_crop,

@@ -102,7 +102,9 @@ class TrainingDesk:
         data = self._page.data.resolve(folder, folder=True)
         names = [recipe_facts["name"] for recipe_facts in _recipes()]
         recipe = request.text("recipe", "conv", choices=names)
-        minutes = request.number("minutes", 5, low=0.05, high=24 * 60)
+        options: dict[str, Any] = {"recipe": recipe}
+        if request.has("minutes"):  # else the training takes as long as usual for its recipe
+            options["minutes"] = request.number("minutes", low=0.05, high=24 * 60)
         name = request.text("name", "") or data.name
         if not re.fullmatch(r"[\w][\w .-]{0,80}", name):
             raise UsageError(
@@ -128,7 +130,7 @@ class TrainingDesk:
                 "folder": folder,
                 "data": os.fspath(data),
                 "out": os.fspath(out),
-                "options": {"recipe": recipe, "minutes": minutes},
+                "options": options,
                 "events": os.fspath(place / "events.jsonl"),
                 "picture": os.fspath(place / "preview.png"),
                 "resume": False,
@@ -265,11 +267,16 @@ def _seconds_left(steps: list[dict[str, Any]]) -> float | None:
     return float((1 - recent[-1]["share"]) / pace)
 
 
-def _recipes() -> list[dict[str, str]]:
+def _recipes() -> list[dict[str, Any]]:
     from isthmus.api.catalogue import list_recipes
 
     return [
-        {"name": recipe.name, "summary": recipe.summary}
+        {
+            "name": recipe.name,
+            "summary": recipe.summary,
+            "usual_minutes": recipe.usual_minutes,
+            "epochs": recipe.epochs,
+        }
         for recipe in list_recipes().recipes
         if recipe.group == "family" and recipe.name != "transform-pairs"
     ]

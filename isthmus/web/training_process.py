@@ -125,7 +125,7 @@ def run_training(request: dict[str, Any]) -> None:
         callbacks: Any = [reporter]  # it has two of the three methods, which is enough
         options: dict[str, Any] = dict(request["options"])
         if request.get("finish"):
-            options["minutes"] = _used_minutes(request) + 0.01
+            options |= _least_length(request)
         model = train(
             request["data"],
             out=request["out"],
@@ -162,17 +162,22 @@ def _describe_finding(finding: Any) -> dict[str, str]:
     return {"name": finding.name, "severity": finding.severity, "text": str(finding)}
 
 
-def _used_minutes(request: dict[str, Any]) -> float:
-    """How long the training has taken so far: too short a length is refused with this number."""
+def _least_length(request: dict[str, Any]) -> dict[str, float]:
+    """The shortest length that the training can still have; a refusal names what it has taken so far."""
     from isthmus.api.training import train
 
-    try:
-        train(request["data"], out=request["out"], resume=True, minutes=1e-6)
-    except UsageError as error:
-        if error.id == "training.resume-minutes":
-            return float(error.fields["used"])
-        raise
-    return 0.0
+    lengths: tuple[dict[str, Any], ...] = ({"minutes": 1e-6}, {"steps": 1})  # it began with one of the kinds
+    for length in lengths:
+        try:
+            train(request["data"], out=request["out"], resume=True, **length)
+        except UsageError as error:
+            if error.id == "training.resume-minutes":
+                return {"minutes": error.fields["used"] + 0.01}
+            if error.id == "training.resume-shorter":
+                return {"steps": error.fields["steps"] + 1}
+            if error.id != "training.resume-field":
+                raise
+    return {"minutes": 0.01}
 
 
 def _preview_images(request: dict[str, Any]) -> npt.NDArray[Any] | None:

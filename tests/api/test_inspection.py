@@ -46,6 +46,16 @@ def test_nothing_heavy_is_imported() -> None:
     assert ran.stdout.strip() == "[]"
 
 
+def test_the_list_of_recipes_has_the_length_that_a_training_takes() -> None:
+    images = np.zeros((20, 16, 16, 1), dtype=np.uint8)
+    entries = {entry.name: entry for entry in isthmus.list_recipes().recipes}
+    for name in ("conv", "generative"):
+        settings = ["code=3", "backbone.width=4-8"] if name == "generative" else ["code=3"]
+        seconds = isthmus.plan_training(images, recipe=name, settings=settings).seconds
+        assert seconds / 60 == pytest.approx(entries[name].usual_minutes, rel=0.3), name
+    assert (entries["features"].usual_minutes, entries["features"].usual_length) == (None, "1 pass")
+
+
 @pytest.mark.usefixtures("here")
 def test_a_model_file_is_described() -> None:
     result = isthmus.inspect_file(MODEL)

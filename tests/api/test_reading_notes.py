@@ -97,3 +97,21 @@ def test_a_use_of_one_image_says_it_of_every_kind(kind: str, caplog: pytest.LogC
         caplog.clear()
         use({"path": Path("one"), "bytes": content, "open file": io.BytesIO(content)}[kind])
         assert any("only the first" in line or "the first" in line for line in caplog.messages)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("colour", "id"), [(False, "reading.gray-stored-as-rgb"), (True, "reading.luminance")]
+)
+def test_one_image_for_a_gray_model_is_gray_or_has_its_luminance_taken(
+    colour: bool, id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.repeat(np.random.default_rng(0).random((12, 12, 1), np.float32), 3, axis=2)
+    image[..., 0] *= 0.5 if colour else 1
+    caplog.set_level(logging.INFO, "isthmus")
+    result = isthmus.generate(MODEL, 1, like=image, strength=0.0)
+    assert [note["id"] for note in result.to_dict()["note_details"] if note["id"].startswith("reading")] == [
+        id
+    ]
+    gray = isthmus.generate(MODEL, 1, like=image[..., :1], strength=0.0)
+    assert np.array_equal(result.pixels, gray.pixels) is not colour

@@ -33,7 +33,12 @@ def test_a_file_chooses_its_shipped_codec_whatever_model_is_given(
     assert np.array_equal(isthmus.decompress(tmp_path / "files" / "shipped.isth", model=model), expected)
     opened = isthmus.decompress_files(tmp_path / "files", out=tmp_path / "again", model=MODEL)
     assert len(opened.files) == 2 and opened.complete
-    assert opened.model == os.fspath(MODEL)
+    assert [file.model for file in opened.files] == [os.fspath(MODEL), "photo-codec"]  # own and shipped
+    assert opened.model is None
+    shipped = tmp_path / "files" / "shipped.isth"
+    assert isthmus.decompress_files(shipped, out=tmp_path / "a.png", model=MODEL).model == "photo-codec"
+    own = tmp_path / "files" / "own.isth"
+    assert isthmus.decompress_files(own, out=tmp_path / "b.png", model=MODEL).model == os.fspath(MODEL)
     verified = isthmus.verify_files(tmp_path / "files", model=MODEL)
     assert len(verified.files) == len(verified.skipped) == 1
 

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
-from isthmus.features.anomalies import Detector, map_with
-from isthmus.features.detector_choice import NormalRows, fit_to_pictures, make_plan
+from isthmus.features.anomalies import map_with
 from isthmus.features.line_readings import CELLS, read_lines
-from isthmus.features.picture_maps import Part
 from isthmus.features.pictures import Picture
-from isthmus.features.readout import FeatureExtractor, fit_extractor
 from isthmus.features.structure_statistics import fit_structure, structure_values
-from isthmus.images.store import ImageSet
-from isthmus.model.autoencoder import Autoencoder, build
-from isthmus.model.recipes import resolve_recipe
 
-Pixels = npt.NDArray[np.float32]
-Fitted = tuple[Autoencoder, FeatureExtractor, Detector]
+from .detectors import Fitted, Pixels, fit_untrained
+
 SIZES = ((120, 140), (120, 120), (150, 130))
 
 
@@ -39,15 +32,7 @@ def part(seed: int, channels: int) -> Pixels:
 @pytest.fixture(scope="module", params=[1, 3])
 def fitted(request: pytest.FixtureRequest) -> Fitted:
     """Fitted to parts of two families; the network has learned nothing."""
-    channels = request.param
-    model = build(resolve_recipe("conv", "4"), channels=channels, size=(16, 16))
-    images = ImageSet(np.random.default_rng(0).random((8, 16, 16, channels), np.float32), tuple("abcdefgh"))
-    extractor = fit_extractor(model, images)
-    parts = [Picture(part(seed, channels)) for seed in range(180)]
-    rows = NormalRows(model, extractor, parts)
-    plan = make_plan([str(seed) for seed in range(180)], seed=0)
-    detector = fit_to_pictures(rows, [Part("structure", 0, "max", {})], plan, false_alarms=0.05, seed=0)
-    return model, extractor, detector
+    return fit_untrained("structure", [part(seed, request.param) for seed in range(180)])
 
 
 def damage(seed: int, channels: int, kind: str) -> tuple[Pixels, tuple[int, int]]:

@@ -35,6 +35,18 @@ def test_gray_survives_colour(value: int, dtype: type[np.generic]) -> None:
     assert np.array_equal(to_channels(to_channels(gray, 3), 1), gray)
 
 
+@given(st.floats(0, 1, width=32))
+def test_gray_floats_survive_colour(value: float) -> None:
+    gray = np.full((1, 1, 1), value, np.float32)
+    assert np.array_equal(to_channels(to_channels(gray, 3), 1), gray)
+
+
+def test_gray_of_floats_is_weighed_as_of_levels() -> None:
+    colour = photo(30, 30)
+    floats = to_channels(to_dtype(colour, np.float32), 1)
+    assert np.abs(255 * floats - to_channels(colour, 1)).max() <= 0.501
+
+
 def test_gray_of_colour_is_pillows_luma() -> None:
     colour = photo(30, 30)
     expected = np.asarray(Image.fromarray(colour).convert("L")).astype(int)

@@ -1,4 +1,4 @@
-"""Scripts outside of the package: each folder has one purpose, and no file is too long to read in one go."""
+"""No file is too long to read in one go; each folder of scripts outside of the package has one purpose."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def test_a_script_is_short_and_says_how_it_is_run(path: Path) -> None:
     assert description
     if 'if __name__ == "__main__":' in text and path.parent.parent == ROOT:
         assert path.relative_to(ROOT).as_posix() in description
+
+
+def test_no_file_of_the_package_is_long() -> None:
+    lengths = {path: len(path.read_text("utf-8").splitlines()) for path in (ROOT / "isthmus").rglob("*.py")}
+    assert [path for path, length in lengths.items() if length > MAX_LINES] == []
 
 
 def test_training_scripts_are_tools() -> None:

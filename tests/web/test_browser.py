@@ -23,7 +23,7 @@ import isthmus
 from .conftest import Served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytest.importorskip("playwright", reason="needs the extra 'browser-test'")
 CHROMIUM = shutil.which("chromium")
@@ -325,6 +325,34 @@ def test_train_shows_curves_and_pictures(opened: Callable[[str], Page], served: 
     page.locator("[data-verb=pause]").click()
     page.locator("[data-verb=discard]").click()
     page.wait_for_selector(".empty:visible")
+
+
+def test_train_takes_the_usual_length_of_the_recipe_until_the_slider_moves(
+    opened: Callable[[str], Page],
+) -> None:
+    page = opened("/train?folder=shapes")
+    requests: list[Any] = []
+
+    def answer(route: Route) -> None:
+        requests.append(route.request.post_data_json)
+        route.fulfill(json={"state": "none", "recipes": []})
+
+    page.route("**/api/training/start", answer)
+    page.wait_for_selector("option[value=conv]", state="attached")
+    shown = page.locator(".rail .slider output")
+    for recipe, length in (("generative", "20"), ("features", "1"), ("conv", "5"), ("generative", "20")):
+        page.locator(".rail select").last.select_option(recipe)
+        assert re.findall(r"[\d.]+", shown.inner_text()) == [length]
+    page.locator(".rail button.main").click()
+    set_slider(page, 0, 2)
+    page.locator(".rail select").last.select_option("conv")
+    assert re.findall(r"[\d.]+", shown.inner_text()) == ["2"]
+    page.locator(".rail button.main").click()
+    page.wait_for_function("new URLSearchParams(location.search).get('minutes') === '2'")
+    assert [(request["recipe"], request["minutes"]) for request in requests] == [
+        ("generative", None),
+        ("conv", 2),
+    ]
 
 
 def test_messages_of_the_library_speak_the_language(opened: Callable[[str], Page]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +21,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'browser-test'")
 pytest.importorskip("httpx2", reason="needs the extra 'browser-test'")
 
 import isthmus
+from isthmus.errors import Stopped
 
 from .conftest import Served, start_server
 
@@ -105,6 +110,41 @@ def test_a_killed_server_leaves_a_state_that_goes_on(
         wait_until(again, lambda now: now["state"] == "paused")
         assert ask(again, "/api/training/discard", {})["state"] == "none"
         assert not (tmp_path / "mine.resume.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_training_without_a_length_takes_the_usual_one(model_path: str, data: Path, tmp_path: Path) -> None:
+    with start_server(model_path, data, tmp_path) as server:
+        values = {"folder": "shapes", "recipe": "features", "minutes": None, "name": "mine"}
+        begun = ask(server, "/api/training/start", values)
+        assert begun["minutes"] is None
+        lengths = {entry["name"]: (entry["usual_minutes"], entry["epochs"]) for entry in begun["recipes"]}
+        assert (lengths["conv"], lengths["generative"]) == ((5, None), (20, None))
+        assert lengths["features"] == (None, 1)  # one pass over 33 images, not some minutes
+        wait_until(server, lambda now: now["state"] == "done")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals to oneself")
+def test_a_training_of_some_passes_can_be_finished_early(data: Path, tmp_path: Path) -> None:
+    def interrupt(event: isthmus.TrainingEvent) -> None:
+        if event.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    callbacks: Any = [SimpleNamespace(on_step=interrupt)]
+    out = tmp_path / "mine.safetensors"
+    how: dict[str, Any] = {"recipe": "dense", "code": "3", "settings": ["optimiser.epochs=400"]}
+    with pytest.raises(Stopped):
+        isthmus.train(data / "shapes", out=out, callbacks=callbacks, **how)
+    events = tmp_path / "events.jsonl"
+    request = {"data": str(data / "shapes"), "options": how, "resume": True, "finish": True, "out": str(out)}
+    request |= {"events": str(events), "picture": str(tmp_path / "preview.png")}
+    (tmp_path / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    words = [sys.executable, "-m", "isthmus.web.training_process", str(tmp_path / "request.json")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        process.wait(timeout=WAIT_SECONDS)
+    last = json.loads(events.read_text("utf-8").splitlines()[-1])
+    assert (last["kind"], last["steps"]) == ("done", 4)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.images.conform import to_dtype
+from isthmus.images.conform import is_gray, to_dtype
 from isthmus.images.store import ImageSet, Pixels
 from isthmus.wording import format_count
 
@@ -81,7 +81,7 @@ def find_set_faults(images: ImageSet) -> tuple[str, ...]:
             faults.append(f"only {len(levels)} different values occur")
     elif low < 0 or high > 1:
         faults.append(f"values run from {low:.3g} to {high:.3g}: floats are expected in [0, 1]")
-    if images.channels == 3 and all(_is_gray(image) for image in some):
+    if all(is_gray(image) for image in some):
         faults.append("all three channels are equal: gray images stored as colour")
     if images.shape is None:
         shapes = np.array([images.image(index).shape[:2] for index in range(len(images))])
@@ -112,10 +112,6 @@ def _measure_traits(images: ImageSet) -> tuple[Traits, list[Fault]]:
 def _sample_pixels(image: Pixels) -> Pixels:
     flat = image.reshape(-1, image.shape[2])
     return to_dtype(flat[:: max(1, len(flat) // MAX_PIXELS)], np.float32)
-
-
-def _is_gray(image: Pixels) -> bool:
-    return image.shape[2] == 3 and bool((image == image[..., :1]).all())
 
 
 def _find_outliers(values: np.ndarray) -> list[tuple[int, float]]:

@@ -36,7 +36,7 @@ class Backbone(Point):
         starts_at_components: its code begins as the principal components of the training images.
         samples: its decoder draws one of the images that fit the code; it is trained to remove noise.
         wants_prior: its models generate new images, so a prior is fitted after the training.
-        usual_minutes: length of a training of which none is given, nor epochs by the recipe.
+        usual_minutes: length of a training, see `Recipe.usual_minutes`.
         context_px: side of the pieces that it learns from where images are larger, at least.
         least_batch: images per step, at least, however large they are.
         dense_layer: a layer that answers at every pixel, which features are read from; None for the code.

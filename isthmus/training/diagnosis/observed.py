@@ -98,7 +98,7 @@ class _Watcher:
         kl: list[Tensor] = []
         code_numbers = 0
         for batch in self.batches:
-            images = self.model.to_canvas(batch.images.to(self.device))
+            images = self.model.canvas.fit(batch.images.to(self.device))
             trace = self.model.trace(images, self.generator, sample=False)
             values, output = trace.code.values.detach(), trace.output.detach()
             units.add(values)

@@ -15,7 +15,8 @@ export function slider({ label, min, max, step = 1, value, format = String, onin
   return {
     element, input,
     get value() { return Number(input.value); },
-    set(next) { input.value = next; update(); },
+    /** Move it; `text` stands for the value in other words. */
+    set(next, text) { input.value = next; update(); if (text) output.textContent = text; },
     /** Mark one value under the slider. */
     mark(at, text) {
       track.querySelector(".tick")?.remove();

@@ -12,10 +12,11 @@ export function open(about) {
   const recipe = h("select", {});
   const recipeAbout = h("span", { class: "hint small" });
   const name = h("input", { type: "text", maxlength: "80", placeholder: t("train.name-default"), value: state.name ?? "" });
+  let isChosen = MINUTES.includes(Number(state.minutes)); // else the training takes as long as usual for its recipe
   const minutes = slider({
-    label: t("train.minutes"), min: 0, max: MINUTES.length - 1, value: Math.max(0, MINUTES.indexOf(Number(state.minutes ?? 5))),
-    format: (index) => (MINUTES[index] < 60 ? t("train.n-minutes", { n: MINUTES[index] }) : t("train.n-hours", { n: MINUTES[index] / 60 })),
-    oninput: (index) => writeState({ minutes: MINUTES[index] }),
+    label: t("train.minutes"), min: 0, max: MINUTES.length - 1, value: Math.max(0, MINUTES.indexOf(Number(state.minutes))),
+    format: (index) => lengthText(MINUTES[index]),
+    oninput: (index) => { isChosen = true; writeState({ minutes: MINUTES[index] }); },
   });
   const title = h("h2", { role: "status", "aria-live": "polite" });
   const facts = h("div", {});
@@ -41,7 +42,7 @@ export function open(about) {
     work.clear();
     try {
       draw(await post(`/api/training/${verb}`, verb === "start" ? {
-        folder: folder.value, recipe: recipe.value, minutes: MINUTES[minutes.value], name: name.value.trim(),
+        folder: folder.value, recipe: recipe.value, minutes: isChosen ? MINUTES[minutes.value] : null, name: name.value.trim(),
       } : {}));
     } catch (fault) { work.fail(fault); await poll(); } finally {
       for (const one of Object.values(buttons)) one.disabled = false;
@@ -52,7 +53,11 @@ export function open(about) {
   recipe.addEventListener("change", () => { writeState({ recipe: recipe.value }); describe(); });
   const describe = () => {
     const own = `recipe.${recipe.value}`;
-    recipeAbout.textContent = t(own) === own ? recipes.find((one) => one.name === recipe.value)?.summary ?? "" : t(own);
+    const chosen = recipes.find((one) => one.name === recipe.value);
+    recipeAbout.textContent = t(own) === own ? chosen?.summary ?? "" : t(own);
+    if (isChosen || !chosen) return;
+    const usual = chosen.usual_minutes === null ? t("train.n-passes", { n: chosen.epochs }) : lengthText(chosen.usual_minutes);
+    minutes.set(Math.max(0, MINUTES.findIndex((one) => one >= chosen.usual_minutes)), t("train.usual-length", { length: usual }));
   };
 
   const draw = (now) => {
@@ -112,6 +117,10 @@ export function open(about) {
       [work.element, failed, empty, running, curve, pictureCard, findings]),
     close: () => clearTimeout(timer),
   };
+}
+
+function lengthText(minutes) {
+  return minutes < 60 ? t("train.n-minutes", { n: minutes }) : t("train.n-hours", { n: minutes / 60 });
 }
 
 /** What the doctor has found: in other languages a sentence of the catalogue, and its own words with the numbers. */
