@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from isthmus.features.anomalies import Detector, map_with
-from isthmus.features.detector_choice import NormalRows, fit_to_pictures, make_plan
+from isthmus.features.detector_calibration import fit_to_pictures, make_plan
+from isthmus.features.normal_rows import NormalRows
 from isthmus.features.picture_maps import Part
 from isthmus.features.pictures import Picture
 from isthmus.features.readout import FeatureExtractor, fit_extractor
