@@ -36,8 +36,10 @@ from isthmus.api.reference import fit_extractor_to_data as fit_extractor
 from isthmus.atomic import write_text
 from isthmus.features.anomalies import score
 from isthmus.features.anomaly_kinds import Kind
-from isthmus.features.detector_choice import NormalRows, choose_parts, fit_to_pictures, make_plan
+from isthmus.features.detector_calibration import fit_to_pictures, make_plan
+from isthmus.features.detector_choice import choose_parts
 from isthmus.features.neighbourhood import nearest
+from isthmus.features.normal_rows import NormalRows
 from isthmus.features.picture_maps import Part
 from isthmus.features.pictures import Pictures
 from isthmus.features.position_statistics import PositionStatistics
@@ -48,6 +50,7 @@ from isthmus.metrics.baselines import principal_subspace
 from isthmus.model.autoencoder import Autoencoder
 
 HELD_OUT = 0.1
+FALSE_ALARMS = 0.01
 BLOCK_ROWS = 60
 PIXELS_SIDE = 64  # pictures are resized to it for baselines on pixels
 KINDS: tuple[Kind, ...] = ("segmentation", "structure", "levels", "density", "neighbour", "local")
@@ -147,7 +150,7 @@ def measure_scores(
     bad: ImageSet,
     only: Sequence[Kind] = (),
 ) -> dict[str, Any]:
-    """Each score of the product, and what `--score auto` chooses, at .01 false alarms.
+    """Each score of the product, and what `--score auto` chooses, at `FALSE_ALARMS`.
 
     Args:
         normal: training pictures; the network was trained on the first `trained_count`.
@@ -164,11 +167,11 @@ def measure_scores(
     if not only:
         sizes = [normal.image(i).shape[:2] for i in range(len(normal))]
         candidates = list_candidates(model, extractor.reading.size, sizes, None, None)
-        chosen, table = choose_parts(rows, candidates, plan, seed=0)
+        chosen, table = choose_parts(rows, candidates, plan, false_alarms=FALSE_ALARMS, seed=0)
         results["planted defects, AUROC"] = table
         tried[f"auto: {' + '.join(part.title for part in chosen)}"] = chosen
     for name, parts in tried.items():
-        detector = fit_to_pictures(rows, parts, plan, false_alarms=0.01, seed=0)
+        detector = fit_to_pictures(rows, parts, plan, false_alarms=FALSE_ALARMS, seed=0)
         began = time.perf_counter()
         scores = np.concatenate([score(model, extractor, detector, part) for part in (good, bad)])
         flagged = scores > detector.threshold

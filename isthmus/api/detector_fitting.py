@@ -120,7 +120,9 @@ def _fit(
     task: Task,
 ) -> Detector:
     from isthmus.features.anomalies import MIN_NORMAL_IMAGES, check_enough
-    from isthmus.features.detector_choice import NormalRows, choose_parts, fit_to_pictures
+    from isthmus.features.detector_calibration import fit_to_pictures
+    from isthmus.features.detector_choice import choose_parts
+    from isthmus.features.normal_rows import NormalRows
     from isthmus.features.picture_looks import looks_to_facts
     from isthmus.features.picture_maps import Part
 
@@ -135,6 +137,7 @@ def _fit(
             rows,
             candidates,
             normal.plan,
+            false_alarms=false_alarms,
             seed=seed,
             report=lambda share, text: task.update(0.3 + 0.3 * share, text),
         )

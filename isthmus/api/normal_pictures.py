@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from isthmus.features.detector_choice import Plan
+    from isthmus.features.detector_calibration import Plan
     from isthmus.features.pictures import PictureLook
     from isthmus.model.autoencoder import Autoencoder
     from isthmus.progress import Task
@@ -75,7 +75,7 @@ def resolve_normal_pictures(
     import numpy as np
 
     from isthmus.evaluation.training_data import find_training_images
-    from isthmus.features.detector_choice import make_plan
+    from isthmus.features.detector_calibration import make_plan
 
     reference: ReferenceKind = "reference"
     data = normal

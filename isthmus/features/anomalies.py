@@ -21,13 +21,13 @@ from torch import Tensor
 
 from isthmus.errors import DataError, ModelFileError, UsageError, one_line
 from isthmus.features.anomaly_kinds import KINDS_OF_TILES, ROW_KINDS, Kind
+from isthmus.features.part_maps import map_each, map_pictures
 from isthmus.features.picture_maps import (
     Part,
     PictureMap,
+    average_maps,
     default_reading,
     fit_part,
-    map_pictures,
-    map_with_parts,
 )
 from isthmus.features.picture_rows import RowReader
 from isthmus.features.pictures import Picture, Pictures
@@ -136,8 +136,10 @@ def check_rate(false_alarms: float) -> None:
 def map_with(
     model: Autoencoder, extractor: FeatureExtractor, detector: Detector, pictures: Sequence[Picture]
 ) -> Iterator[PictureMap]:
-    """Score and map of each picture, in order."""
-    return map_with_parts(model, extractor, detector.parts, pictures)
+    """Score and map of each picture, in order; maps of several parts are the means of z-scores."""
+    parts = detector.parts
+    for index, maps in enumerate(map_each(RowReader(model, extractor), parts, pictures)):
+        yield maps[0] if len(parts) == 1 else average_maps(parts, maps, pictures[index].ignored)
 
 
 # ---------------------------------------------------------------- sets of images, read whole

@@ -12,7 +12,7 @@ from torch import Tensor
 from isthmus.features.layers import activations
 from isthmus.features.level_statistics import CELLS
 from isthmus.features.line_readings import read_lines
-from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor, pool_batch
+from isthmus.features.readout import NUMBERS_PER_PASS, FeatureExtractor, LayerReader, pool_maps
 from isthmus.model.attachment_check import check_values
 from isthmus.model.autoencoder import Autoencoder
 
@@ -25,7 +25,7 @@ POOL_SIDE = 3  # per side, in which a `filters` model's answers are pooled
 
 
 @torch.no_grad()
-def read_tiles(row_kind: RowKind, model: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+def read_tiles(row_kind: RowKind, layer: LayerReader, tiles: Tensor) -> Tensor:
     """The rows `(t, …)` of one kind, from tiles `(t, C, h, w)` in [0, 1].
 
     - `cells`: `(t, 2, C, 30, 30)` mean and deviation of the pixels of each cell.
@@ -44,19 +44,19 @@ def read_tiles(row_kind: RowKind, model: Autoencoder, extractor: FeatureExtracto
     if row_kind == "lines":
         return read_lines(tiles)
     if row_kind == "errors":
-        return (model.reconstruct_batch(tiles) - tiles).square().mean(1)
-    reading = extractor.reading
+        return (layer.model.reconstruct_batch(tiles) - tiles).square().mean(1)
+    reading = layer.extractor.reading
     if row_kind == "parts":
         reading = dataclasses.replace(reading, pool=(GRID_SIDE,))
-    elif reading.layer == model.recipe.backbone.dense_layer:
+    elif reading.layer == layer.model.recipe.backbone.dense_layer:
         reading = dataclasses.replace(reading, pool=(POOL_SIDE,))
-    pooled = check_values(pool_batch(model, tiles, reading))
+    pooled = check_values(pool_maps(layer.read(tiles), reading))
     if row_kind == "pooled":
         return pooled
     signs = 2 if reading.rectify == "signs" else 1
     channels = pooled.shape[1] // (signs * GRID_SIDE**2)
     parts = pooled.view(len(pooled), signs * channels, GRID_SIDE**2).transpose(1, 2)
-    if reading.layer == "code" and not model.recipe.geometry.is_grid:
+    if reading.layer == "code" and not layer.model.recipe.geometry.is_grid:
         parts = parts[:, :1]
     return parts.contiguous()
 

@@ -9,7 +9,7 @@ The score is the map's maximum (`max`), or the mean of a whole picture's map (`m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -19,14 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.features.anomaly_kinds import KINDS_OF_TILES, ROW_KINDS, SCORE_VALUES, Kind, Values
-from isthmus.features.picture_rows import RowReader
-from isthmus.features.pictures import Picture, mean_to, tile_corners
+from isthmus.features.anomaly_kinds import KINDS_OF_TILES, Kind, Values
+from isthmus.features.pictures import mean_to, tile_corners
 from isthmus.features.position_statistics import PositionStatistics
-from isthmus.features.readout import FeatureExtractor
-from isthmus.model.autoencoder import Autoencoder
 
 Heat = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
 Reading = Literal["max", "mean"]
 
 MAX_MAP_PIXELS = 2**22  # finer maps of larger pictures would only take memory
@@ -114,23 +112,6 @@ def fit_part(kind: Kind, tiles: int, rows: Iterable[Tensor], count: int, *, seed
     return Part(kind, tiles, default_reading(kind, tiles), tensors)
 
 
-def map_pictures(
-    model: Autoencoder, extractor: FeatureExtractor, part: Part, pictures: Sequence[Picture]
-) -> Iterator[PictureMap]:
-    """Score and map of each picture, in order; a picture has the same alone and among others."""
-    reader, part = RowReader(model, extractor), part.in_single_precision()
-    row_kind, values_of, size = ROW_KINDS[part.kind], SCORE_VALUES[part.kind], extractor.reading.size
-    if part.tiles == 0:  # many small pictures: their values are computed together
-        index = 0
-        for rows in reader.iter_whole(row_kind, pictures):
-            for row, value in zip(rows, values_of(part.tensors, rows), strict=True):
-                yield map_values(part, size, row[None], value[None], *_frame(pictures[index]))
-                index += 1
-        return
-    for index, rows in enumerate(reader.iter_rows(row_kind, part.tiles, pictures)):
-        yield map_values(part, size, rows, values_of(part.tensors, rows), *_frame(pictures[index]))
-
-
 def map_values(
     part: Part,
     size: tuple[int, int],
@@ -199,10 +180,6 @@ def enlarge_map(heat: npt.NDArray[Any], shape: tuple[int, ...]) -> Heat:
     return np.asarray(_enlarge(heat, (shape[0], shape[1])), dtype=np.float32)
 
 
-def _frame(picture: Picture) -> tuple[tuple[int, ...], npt.NDArray[np.bool_] | None]:
-    return picture.pixels.shape, picture.ignored
-
-
 def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
     if values.shape == size:
         return values
@@ -212,16 +189,14 @@ def _enlarge(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any
     return np.asarray(F.interpolate(tensor, size, mode="bilinear", align_corners=False)[0, 0].numpy())
 
 
-def map_with_parts(
-    model: Autoencoder, extractor: FeatureExtractor, parts: Sequence[Part], pictures: Sequence[Picture]
-) -> Iterator[PictureMap]:
-    """Score and map of each picture, in order; maps of several parts are the means of z-scores."""
+def average_scores(parts: Sequence[Part], scores: Scores) -> Scores:
+    """`(parts, n)` → `(n,)` means of z-scores; of one part its scores as they are."""
     if len(parts) == 1:
-        yield from map_pictures(model, extractor, parts[0], pictures)
-        return
-    streams = [map_pictures(model, extractor, part, pictures) for part in parts]
-    for index, maps in enumerate(zip(*streams, strict=True)):
-        yield average_maps(parts, maps, pictures[index].ignored)
+        return np.asarray(scores[0])
+    mean = np.zeros(scores.shape[1])
+    for part, own in zip(parts, scores, strict=True):
+        mean += (own - part.centre) / part.spread / len(parts)
+    return mean
 
 
 def average_maps(

@@ -12,19 +12,19 @@ from torch import Tensor
 
 from isthmus.features.kind_readings import (
     AT_OWN_SIZE,
-    MAX_PER_PASS,
     WITHOUT_NETWORK,
     RowKind,
     count_per_pass,
     read_tiles,
 )
 from isthmus.features.pictures import MAX_FLOAT_PIXELS, Picture, mean_to, shrink_pixels, tile_corners, to_unit
-from isthmus.features.readout import FeatureExtractor
+from isthmus.features.readout import FeatureExtractor, LayerReader
 from isthmus.features.segmentation import segmentation_map
 from isthmus.model.autoencoder import Autoencoder
 from isthmus.model.tensors import resize_images
 
 MAX_NETWORK_PIXELS = 2**20  # of whole pictures that go through a network together, before copies fill up
+MAX_WITHOUT_NETWORK = 64  # pictures that are read together without a network
 # Networks add in another order for one to three images than for more, and the last bits differ: passes are
 # filled up to whole fours, so that a picture has the same score alone and among others.
 IMAGES_PER_KERNEL = 4
@@ -39,6 +39,7 @@ class RowReader:
 
     def __init__(self, model: Autoencoder, extractor: FeatureExtractor) -> None:
         self.model, self.extractor = model, extractor
+        self._layer = LayerReader(model, extractor)
 
     @cached_property
     def _per_pass(self) -> int:
@@ -69,12 +70,12 @@ class RowReader:
         """Rows `(n, …)` of whole pictures, a few at a time, in order."""
         size = None if row_kind in AT_OWN_SIZE else self.extractor.reading.size
         most = MAX_FLOAT_PIXELS if size or row_kind in WITHOUT_NETWORK else MAX_NETWORK_PIXELS
-        per_pass = MAX_PER_PASS if row_kind in WITHOUT_NETWORK else self._per_pass
+        together = MAX_WITHOUT_NETWORK if row_kind in WITHOUT_NETWORK else self._per_pass
         batch: list[Tensor] = []
         for index in range(len(pictures)):
             image = _prepare_whole(pictures[index], size, most)
             pixels = sum(part.shape[2] * part.shape[3] for part in [*batch, image])
-            if batch and (len(batch) == per_pass or (size is None and pixels > most)):
+            if batch and (len(batch) == together or (size is None and pixels > most)):
                 for group in _equal_shapes(batch):
                     yield self._read_filled(row_kind, torch.cat(group))
                 batch = []
@@ -86,7 +87,7 @@ class RowReader:
         missing = 0 if row_kind in WITHOUT_NETWORK else -len(tiles) % IMAGES_PER_KERNEL
         if missing:
             tiles = torch.cat([tiles, tiles[-1:].expand(missing, -1, -1, -1)])
-        return read_tiles(row_kind, self.model, self.extractor, tiles)[: len(tiles) - missing]
+        return read_tiles(row_kind, self._layer, tiles)[: len(tiles) - missing]
 
 
 def _prepare_whole(picture: Picture, size: tuple[int, int] | None, most_pixels: int) -> Tensor:

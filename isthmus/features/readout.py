@@ -124,26 +124,49 @@ def default_spec(model: Autoencoder) -> FeatureSpec:
 
 def pool_batch(model: Autoencoder, images: Tensor, reading: FeatureSpec) -> Tensor:
     """`images (n, C, H, W)` in [0, 1] → `(n, D)` numbers, before anything fitted."""
-    maps = activations(model, resize_images(images, reading.size), reading.layer)
+    return pool_maps(activations(model, resize_images(images, reading.size), reading.layer), reading)
+
+
+class LayerReader:
+    """The answers of the layer that an extractor reads.
+
+    Those to the last tiles are kept, since the next score often reads the same tiles.
+    """
+
+    def __init__(self, model: Autoencoder, extractor: FeatureExtractor) -> None:
+        self.model, self.extractor = model, extractor
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def read(self, tiles: Tensor) -> Tensor:
+        """As `layers.activations`; not to be changed."""
+        if self._last is None or not torch.equal(self._last[0], tiles):
+            reading = self.extractor.reading
+            maps = activations(self.model, resize_images(tiles, reading.size), reading.layer)
+            self._last = (tiles, maps)
+        return self._last[1]
+
+
+def pool_maps(maps: Tensor, reading: FeatureSpec) -> Tensor:
+    """What `isthmus.features.layers.activations` gives → `(n, D)` numbers; the maps stay as they are."""
     if maps.ndim == 2:
         maps = maps[:, :, None, None]
     match reading.rectify:
         case "signs":
             t = reading.threshold
-            parts = [_pool_maps((maps - t).clamp_min_(0), reading.pool)]
-            parts.append(_pool_maps(maps.neg_().sub_(t).clamp_min_(0), reading.pool))
+            parts = [_pool_sides((maps - t).clamp_min_(0), reading.pool)]
+            parts.append(_pool_sides((-maps).sub_(t).clamp_min_(0), reading.pool))
             pooled = torch.cat(parts, 1)
         case "mean":
-            pooled = _pool_maps((maps - maps.mean(1, keepdim=True)).clamp_min_(0), reading.pool)
+            pooled = _pool_sides((maps - maps.mean(1, keepdim=True)).clamp_min_(0), reading.pool)
         case _:
-            pooled = _pool_maps(maps, reading.pool)
+            pooled = _pool_sides(maps, reading.pool)
     if reading.power == 1:
         return pooled
     size = pooled.abs()
     return (size.sqrt() if reading.power == 0.5 else size**reading.power) * pooled.sign()
 
 
-def _pool_maps(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
+def _pool_sides(maps: Tensor, sides: tuple[int, ...]) -> Tensor:
     if not sides:
         return maps.flatten(1)
     return torch.cat([F.adaptive_avg_pool2d(maps, side).flatten(1) for side in sides], 1)

@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, from_numpy
 
-from isthmus.features.picture_maps import Heat, Part, PictureMap, enlarge_map, map_pictures
+from isthmus.features.part_maps import map_pictures
+from isthmus.features.picture_maps import Heat, Part, PictureMap, enlarge_map
 from isthmus.features.pictures import Picture, to_unit
 from isthmus.features.readout import FeatureExtractor
 from isthmus.images.batches import iter_batches

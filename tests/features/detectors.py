@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from isthmus.features.anomalies import Detector
 from isthmus.features.anomaly_kinds import Kind
-from isthmus.features.detector_choice import NormalRows, fit_to_pictures, make_plan
+from isthmus.features.detector_calibration import fit_to_pictures, make_plan
+from isthmus.features.normal_rows import NormalRows
 from isthmus.features.picture_maps import Part
 from isthmus.features.pictures import Picture
 from isthmus.features.readout import FeatureExtractor, fit_extractor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -13,22 +14,18 @@ from torch import Tensor
 
 from isthmus.evaluation.detection import MaskComparison, average_precision, list_good_classes, measure_labels
 from isthmus.features import picture_maps, picture_rows
-from isthmus.features.anomalies import Detector, map_with, read_detector, store_detector
+from isthmus.features.anomalies import Detector, Scores, map_with, read_detector, store_detector
 from isthmus.features.anomaly_kinds import Kind
-from isthmus.features.detector_choice import (
-    FOLDS,
-    MAX_CROSS_FITTED,
-    Candidate,
-    NormalRows,
-    choose_parts,
-    fit_to_pictures,
-    make_plan,
-)
+from isthmus.features.detector_calibration import FOLDS, MAX_CROSS_FITTED, fit_to_pictures, make_plan
+from isthmus.features.detector_choice import Candidate, choose_parts
 from isthmus.features.kind_readings import RowKind, read_tiles
+from isthmus.features.layers import activations
 from isthmus.features.level_statistics import fit_levels
 from isthmus.features.marked_regions import find_boxes, mark_pixels
+from isthmus.features.normal_rows import NormalRows, Rows
+from isthmus.features.part_maps import map_pictures
 from isthmus.features.picture_looks import find_near_copies, list_differences, looks_to_facts
-from isthmus.features.picture_maps import Part, assemble, map_pictures
+from isthmus.features.picture_maps import Part, assemble, average_scores
 from isthmus.features.pictures import Picture, measure_look, shrink_pixels
 from isthmus.features.planted_defects import CONTRAST, PlantedKind, measure_auroc, plant_defect, planted_sizes
 from isthmus.features.power_rows import (
@@ -38,7 +35,7 @@ from isthmus.features.power_rows import (
     power_from_facts,
     power_to_facts,
 )
-from isthmus.features.readout import FeatureExtractor, fit_extractor
+from isthmus.features.readout import LayerReader, fit_extractor
 from isthmus.features.units import show_map
 from isthmus.images.store import ImageSet
 from isthmus.model.autoencoder import Autoencoder
@@ -212,7 +209,9 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     pictures = [picture(i, *sizes[i % 5]) for i in range(100)]
     rows = NormalRows(model, extractor, pictures[:60])
     plan = make_plan([str(i) for i in range(60)], seed=0)
-    parts, table = choose_parts(rows, [Candidate("local", 0), Candidate("local", 1)], plan, seed=0)
+    parts, table = choose_parts(
+        rows, [Candidate("local", 0), Candidate("local", 1)], plan, false_alarms=0.1, seed=0
+    )
     detector = fit_to_pictures(rows, parts, plan, false_alarms=0.1, seed=0)
     assert set(table) == {"local", "local of tiles"} and parts[-1].tiles == 1
     scores = [entry.score for entry in map_with(model, extractor, detector, pictures[60:])]
@@ -233,6 +232,85 @@ def test_the_rate_holds_for_pictures_of_five_sizes(model: Autoencoder, train: Im
     assert power_from_facts(again.facts["power"]) == power
     scores_before = [entry.score for entry in map_with(model, extractor, again, pictures[60:])]
     np.testing.assert_allclose(scores_before, scores, rtol=1e-6)
+
+
+class ScoresOfKinds(NormalRows):
+    """Normal pictures of which the scores are given: by kind, as they are and with planted defects.
+
+    Args:
+        tail: of kind `density`, the score of one good picture in fifty.
+    """
+
+    def __init__(self, tail: float) -> None:
+        self.pictures = [picture(0)] * 200
+        self.seeds: set[int] = set()
+        random = np.random.default_rng(3)
+        self.clean = {kind: random.normal(0, 1, 200) for kind in ("neighbour", "density", "reconstruction")}
+        self.clean["density"][::50] = tail
+
+    def expect(self, scores: Sequence[tuple[Kind, int]]) -> None:
+        del scores
+
+    def fit(self, part: Part, rows: Rows, seed: int) -> Part:
+        del rows, seed
+        return part
+
+    def measure(self, parts: Sequence[Part], rows: Rows) -> Iterator[tuple[float, float]]:
+        own = np.stack([self.clean[part.kind][rows] for part in parts])
+        return ((score, score) for score in average_scores(parts, own))
+
+    def score_planted(self, parts: Sequence[Part], rows: Rows, size: int | None, *, seed: int) -> Scores:
+        del size
+        self.seeds.add(seed)
+        more = {"neighbour": 4.0, "density": 8.0, "reconstruction": 0.1}
+        return np.stack([self.clean[part.kind][rows] % 1 + more[part.kind] for part in parts])
+
+
+@pytest.mark.parametrize(
+    ("tail", "kinds"),
+    [(0.0, ["neighbour", "density"]), (60.0, ["neighbour"])],
+)
+def test_strong_scores_are_averaged_unless_one_alone_finds_clearly_more(
+    tail: float, kinds: list[str]
+) -> None:
+    """The areas under the curve are near one in each case; the tail of good pictures decides."""
+    rows = ScoresOfKinds(tail)
+    plan = make_plan([str(i) for i in range(200)], seed=0)
+    candidates = [Candidate(kind, 0) for kind in rows.clean]  # type: ignore[arg-type]
+    parts, table = choose_parts(rows, candidates, plan, false_alarms=0.01, seed=0)
+    assert min(table["neighbour"], table["density"]) > 0.9 > table["reconstruction"]
+    assert [part.kind for part in parts] == kinds
+    detector = fit_to_pictures(rows, parts, plan, false_alarms=0.01, seed=0)
+    chosen_by, measured_with = sorted(rows.seeds)
+    assert chosen_by != measured_with  # power is that of other planted defects
+    assert all(row.found == 1 for row in power_from_facts(detector.facts["power"]))
+
+
+def test_scores_that_read_one_layer_use_the_network_once(
+    model: Autoencoder, train: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+
+    def count(network: Autoencoder, tiles: Tensor, layer: str) -> Tensor:
+        passes.append(len(tiles))
+        return activations(network, tiles, layer)
+
+    pictures = [picture(i) for i in range(12)]
+    extractor = fit_extractor(model, train.subset(np.arange(60)))
+    kinds: tuple[Kind, ...] = ("density", "local", "neighbour")
+    monkeypatch.setattr("isthmus.features.readout.activations", count)
+    for tiles in (0, 1):
+        rows = NormalRows(model, extractor, pictures)
+        used = []
+        for some in (kinds[:1], kinds):
+            parts = [Part(kind, tiles, "max", {}) for kind in some]
+            rows = NormalRows(model, extractor, pictures)
+            rows.expect([(kind, tiles) for kind in some])
+            fitted = [rows.fit(part, np.arange(8), 0) for part in parts]
+            passes.clear()
+            rows.score_planted(fitted, np.arange(8, 12), 8, seed=0)
+            used.append(sum(passes))
+        assert used[0] == used[1] > 0
 
 
 def test_tiles_of_many_pictures_never_lie_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +335,9 @@ def test_no_pass_holds_more_pixels_than_there_is_memory_for(
     monkeypatch.setattr(picture_rows, "MAX_FLOAT_PIXELS", 1000)
     passes = []
 
-    def read(row_kind: RowKind, network: Autoencoder, extractor: FeatureExtractor, tiles: Tensor) -> Tensor:
+    def read(row_kind: RowKind, layer: LayerReader, tiles: Tensor) -> Tensor:
         passes.append(tiles.shape[2] * tiles.shape[3] * len(tiles))
-        return read_tiles(row_kind, network, extractor, tiles)
+        return read_tiles(row_kind, layer, tiles)
 
     monkeypatch.setattr(picture_rows, "read_tiles", read)
     pictures = [picture(seed, 20, 30) for seed in range(7)] + [picture(8, 300, 200)]

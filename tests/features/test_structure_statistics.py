@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from isthmus.features.anomalies import map_with
 from isthmus.features.line_readings import CELLS, read_lines
@@ -107,3 +110,24 @@ def test_identical_pictures_and_black_ones_can_be_fitted() -> None:
         tensors = fit_structure(rows, 0)
         assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
         assert np.isfinite(structure_values(tensors, rows)).all()
+
+
+def test_memory_of_many_pictures_is_that_of_their_rows() -> None:
+    """No tensor is larger than the rows, such as one of a root for each picture."""
+    sizes: list[int] = []
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                sizes.append(result.numel() * result.element_size())
+            return result
+
+    rows = torch.rand(1500, 10, CELLS, CELLS, generator=torch.Generator().manual_seed(0))
+    with Recorder():  # type: ignore[no-untyped-call]
+        tensors = fit_structure(rows, 0)
+        values = structure_values(tensors, rows)
+    assert len(tensors["centres"]) == 8
+    assert max(sizes) <= rows.numel() * rows.element_size()
+    few = [structure_values(tensors, part) for part in rows.split(700)]
+    np.testing.assert_allclose(values, np.concatenate(few), rtol=1e-9)
