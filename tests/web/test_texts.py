@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from scripts import load_script
 
+from isthmus.model.recipes import RECIPES
+
 STATIC = Path(__file__).parents[2] / "isthmus" / "web" / "static"
 TEXTS: dict[str, dict[str, str]] = {
     path.stem: json.loads(path.read_text("utf-8")) for path in (STATIC / "texts").glob("*.json")
@@ -49,6 +51,10 @@ def test_a_translation_has_the_same_fields(key: str) -> None:
     english, chinese = TEXTS["en"][key], TEXTS["zh"][key]
     assert set(FIELD.findall(english)) == set(FIELD.findall(chinese))
     assert english.strip() and chinese.strip()
+
+
+def test_every_recipe_is_described_in_chinese() -> None:
+    assert {f"recipe.{name}" for name in RECIPES} - set(TEXTS["zh"]) == set()
 
 
 def test_every_text_that_a_script_names_is_there() -> None:
