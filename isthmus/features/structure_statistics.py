@@ -32,6 +32,8 @@ PRIOR_CENTRE, PRIOR_SPREAD = 5, 30  # as many pictures of all families are added
 NEIGHBOUR_SHARE = 0.3  # of covariances that is the mean over all places, at least
 PRIOR_PLACES = 10
 FOLDS = 5  # in which scores of good pictures are measured by a fit to the others
+MAX_CLUSTERED = 3_000  # pictures by which families are found
+PICTURES_AT_ONCE = 256  # in double precision
 
 Values = npt.NDArray[np.float64]
 
@@ -49,22 +51,31 @@ class _Families(NamedTuple):
 
 
 def fit_structure(rows: Tensor, seed: int) -> dict[str, Tensor]:
-    """Families of good pictures `(n, 10, 10, 10)`, and how their scores vary by fits to the others."""
-    floor = (FLOOR_SHARE * rows[:, :STRENGTHS].double().median()).clamp_min(1e-12)
-    features, low = _as_features(rows, floor)
-    fold = torch.arange(len(rows)) % min(FOLDS, len(rows))
+    """Families of good pictures `(n, 10, 10, 10)`, and how their scores vary by fits to the others.
+
+    Besides the rows about as much memory again is taken: a few pictures are in double precision together.
+    """
+    floor = (FLOOR_SHARE * rows[:, :STRENGTHS].median().double()).clamp_min(1e-12)
+    features = torch.empty(len(rows), FEATURES, CELLS**2)
+    low = torch.empty(len(rows), dtype=torch.float64)
+    for part in torch.arange(len(rows)).split(PICTURES_AT_ONCE):
+        differences, low[part] = _as_features(rows[part], floor)
+        features[part] = differences.float()
+    order = torch.arange(len(rows))
+    fold = order % min(FOLDS, len(rows))
     distances = []
     for number in range(int(fold.max()) + 1):
-        fitted = fold != number if len(rows) > 1 else fold == number
-        own = _fit_families(features[fitted], seed)
-        distances.append(_measure_distances(own, features[fold == number]).amax(1))
+        own = _fit_families(features, order[fold != number] if len(rows) > 1 else order, seed)
+        for part in order[fold == number].split(PICTURES_AT_ONCE):
+            away = _measure_distances(own, features[part].double())
+            distances.append(away.amax(1))
     usual_low = torch.stack([low.mean(), low.std(correction=0).clamp_min(1e-3)])
     darkness = _weigh_darkness(low, usual_low)
     scales = [
         torch.stack([values.mean(), values.std(correction=0).clamp_min(1e-3)])
         for values in (torch.cat(distances), darkness)
     ]
-    families = _fit_families(features, seed)
+    families = _fit_families(features, order, seed)
     tensors = {
         "centres": families.centres,
         "roots": families.roots,
@@ -78,12 +89,14 @@ def fit_structure(rows: Tensor, seed: int) -> dict[str, Tensor]:
 def structure_values(tensors: dict[str, Tensor], rows: Tensor) -> Values:
     """`(n, 10, 10)`: the distance from the family at each place plus that of the darkness, in deviations."""
     fitted = {name: tensor.double() for name, tensor in tensors.items()}
-    features, low = _as_features(rows, fitted["floor"])
-    distances = _measure_distances(_Families(fitted["centres"], fitted["roots"]), features)
-    scales = fitted["scales"]
-    places = (distances - scales[0, 0]) / scales[0, 1]
-    darkness = (_weigh_darkness(low, fitted["low"]) - scales[1, 0]) / scales[1, 1]
-    return np.asarray((places + darkness[:, None]).view(-1, CELLS, CELLS).numpy())
+    families, scales = _Families(fitted["centres"], fitted["roots"]), fitted["scales"]
+    values = torch.empty(len(rows), CELLS**2, dtype=torch.float64)
+    for part in torch.arange(len(rows)).split(PICTURES_AT_ONCE):
+        features, low = _as_features(rows[part], fitted["floor"])
+        distances = (_measure_distances(families, features) - scales[0, 0]) / scales[0, 1]
+        darkness = (_weigh_darkness(low, fitted["low"]) - scales[1, 0]) / scales[1, 1]
+        values[part] = distances + darkness[:, None]
+    return np.asarray(values.view(-1, CELLS, CELLS).numpy())
 
 
 def _as_features(rows: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,49 +112,66 @@ def _weigh_darkness(low: Tensor, usual: Tensor) -> Tensor:
     return torch.where(deviation > 0, deviation, -BRIGHT_WEIGHT * deviation)
 
 
-def _fit_families(features: Tensor, seed: int) -> _Families:
-    family = _divide(features, seed)
-    everywhere = features.mean(0)
-    counts = family.bincount().double().view(-1, 1, 1)
-    sums = torch.zeros(len(counts), *everywhere.shape, dtype=torch.float64).index_add_(0, family, features)
-    centres = (sums + PRIOR_CENTRE * everywhere) / (counts + PRIOR_CENTRE)
-    away = features - centres[family]
-    shared = _covariances(away)
+def _fit_families(features: Tensor, chosen: Tensor, seed: int) -> _Families:
+    """Families of the chosen pictures."""
+    members = _divide(features, chosen, seed)
+    counts = torch.tensor([len(own) for own in members], dtype=torch.float64)
+    sums = torch.stack([_sum_parts(features, own) for own in members])
+    everywhere = sums.sum(0) / len(chosen)
+    centres = (sums + PRIOR_CENTRE * everywhere) / (counts.view(-1, 1, 1) + PRIOR_CENTRE)
+    products = torch.stack(
+        [_sum_products(features, own, centre) for own, centre in zip(members, centres, strict=True)]
+    )
+    shared = products.sum(0) / len(chosen)
     roots = []
-    for number, count in enumerate(counts.flatten()):
+    for count, product in zip(counts, products, strict=True):
         weight = count / (count + PRIOR_SPREAD)
-        own = weight * _covariances(away[family == number]) + (1 - weight) * shared
+        own = weight * product / count + (1 - weight) * shared
         mean = own.mean(0)
-        share = max(NEIGHBOUR_SHARE, PRIOR_PLACES / (PRIOR_PLACES + len(features)))
+        share = max(NEIGHBOUR_SHARE, PRIOR_PLACES / (PRIOR_PLACES + len(chosen)))
         least = 1e-3 * (mean.trace() / FEATURES).clamp_min(1e-6) * torch.eye(FEATURES, dtype=torch.float64)
         roots.append(torch.linalg.inv(torch.linalg.cholesky((1 - share) * own + share * mean + least)))
     return _Families(centres, torch.stack(roots))
 
 
-def _divide(features: Tensor, seed: int) -> Tensor:
-    """`(n,)` the family of each picture."""
-    count = max(1, min(MAX_FAMILIES, len(features) // PICTURES_PER_FAMILY))
+def _divide(features: Tensor, chosen: Tensor, seed: int) -> list[Tensor]:
+    """The pictures of each family."""
+    count = max(1, min(MAX_FAMILIES, len(chosen) // PICTURES_PER_FAMILY))
     if count == 1:
-        return torch.zeros(len(features), dtype=torch.int64)
+        return [chosen]
     from sklearn.cluster import KMeans
 
-    labels = KMeans(count, n_init=2, random_state=seed).fit(features.flatten(1).numpy()).labels_
-    family: Tensor = torch.from_numpy(labels.astype(np.int64)).unique(return_inverse=True)[1]
-    return family
+    some = chosen[:: -(-len(chosen) // MAX_CLUSTERED)]
+    means = KMeans(count, n_init=2, random_state=seed).fit(features[some].flatten(1).numpy())
+    parts = [means.predict(features[part].flatten(1).numpy()) for part in chosen.split(PICTURES_AT_ONCE)]
+    family = torch.from_numpy(np.concatenate(parts).astype(np.int64))
+    return [chosen[family == number] for number in family.unique()]
 
 
-def _covariances(away: Tensor) -> Tensor:
-    """`(places, features, features)` of differences `(n, features, places)`."""
-    summed: Tensor = torch.einsum("ncp,ndp->pcd", away, away)
-    return summed / max(1, len(away))
+def _sum_parts(features: Tensor, chosen: Tensor) -> Tensor:
+    """The sum `(features, places)` over the chosen pictures."""
+    parts = chosen.split(PICTURES_AT_ONCE)
+    return torch.stack([features[part].sum(0, dtype=torch.float64) for part in parts]).sum(0)
+
+
+def _sum_products(features: Tensor, chosen: Tensor, centre: Tensor) -> Tensor:
+    """The sum of products of differences from a centre over the chosen pictures, `(places, f, f)`."""
+    summed = torch.zeros(CELLS**2, FEATURES, FEATURES, dtype=torch.float64)
+    for part in chosen.split(PICTURES_AT_ONCE):
+        away = features[part].double() - centre
+        summed += torch.einsum("ncp,ndp->pcd", away, away)
+    return summed
 
 
 def _measure_distances(families: _Families, features: Tensor) -> Tensor:
     """`(n, places)`: logarithms of squared distances from the nearest family, by its Gaussian."""
     nearest = torch.cdist(features.flatten(1), families.centres.flatten(1)).argmin(1)
-    away = features - families.centres[nearest]
-    whitened = torch.einsum("npcd,ndp->npc", families.roots[nearest], away)
-    return whitened.square().sum(2).clamp_min(1e-6).log()
+    squared = torch.empty(len(features), CELLS**2, dtype=torch.float64)
+    for number in nearest.unique().tolist():  # not a root for each picture, which takes 65 kB
+        own = nearest == number
+        away = features[own] - families.centres[number]
+        squared[own] = torch.einsum("pcd,ndp->npc", families.roots[number], away).square().sum(2)
+    return squared.clamp_min(1e-6).log()
 
 
 STRUCTURE_RULES = {
