@@ -142,7 +142,7 @@ def _fit(
             report=lambda share, text: task.update(0.3 + 0.3 * share, text),
         )
         log_note(
-            "score {chosen}, by the AUROC on planted defects: {table}",
+            "score {chosen}; AUROC of each on planted defects: {table}",
             id="anomalies.score-chosen",
             chosen=" + ".join(part.title for part in parts),
             table=", ".join(f"{name} {value:.2f}" for name, value in table.items()),

@@ -24,9 +24,7 @@ Report = Callable[[float, str], None]
 
 FOLDS = 5
 MAX_CROSS_FITTED = 500  # pictures; of more, a fifth is enough to calibrate on
-MEASURED_SEED = (
-    104_729  # added for the planted defects that power is measured with: no score is chosen by them
-)
+MEASURED_SEED = 104_729  # added for the planted defects that power is measured with, which choose nothing
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from isthmus.messages import Message
 from isthmus.model.autoencoder import Autoencoder
 
 GRAY_STORED_AS_RGB = Message(
-    "the images are gray, stored as RGB: one of the equal channels is read", id="reading.gray-stored-as-rgb"
+    "gray, stored as RGB: one of the equal channels is read", id="reading.gray-stored-as-rgb"
 )
 
 

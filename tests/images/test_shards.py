@@ -144,7 +144,7 @@ def test_a_large_buffer_lies_in_a_file_and_survives_letting_go(cache: Path) -> N
     assert not isinstance(room((5, 3, 3, 3), np.uint8, above=1000), np.memmap)
 
 
-@pytest.mark.parametrize("how", [{}, {"balance": True}, {"crop": (4, 4)}, {"turn": True}])
+@pytest.mark.parametrize("how", [{}, {"balance": True}, {"crop": (4, 4)}, {"orientations": 8}])
 def test_shares_together_are_the_batch_of_one_process(how: dict[str, object], tmp_path: Path) -> None:
     images = read(shard(tmp_path / "a.tar", samples(0, 23)), cache=tmp_path / "cache")
     in_memory = ImageSet(images.stack(range(23)), images.names, images.labels, images.classes)

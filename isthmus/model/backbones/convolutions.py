@@ -54,14 +54,14 @@ class NarrowConv(nn.Conv2d):
 
 
 class ShiftedSum(torch.autograd.Function):
-    """`(9, …, H, W)`, the taps of a 3×3 convolution by rows → `(…, H, W)` float32, their sum in place."""
+    """`(9, …, H, W)`, the taps of a 3×3 convolution by rows → `(…, H, W)`, their sum, in float32 at least."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(planes: Tensor) -> Tensor:
         *others, height, width = planes.shape[1:]
-        planes = planes.float()
+        planes = planes.to(torch.promote_types(planes.dtype, torch.float32))
         total = planes.new_zeros(*others, height + 2, width + 2)
         for tap in range(9):
             down, right = divmod(tap, 3)
