@@ -268,9 +268,9 @@ def _choose_mask(
 
     if sum((mask is not None, colour is not None, mask_alpha, find is not None)) != 1:
         raise UsageError(
-            "give exactly one of these to mark what is missing: mask, mask_colour, mask_alpha or find",
+            "say in exactly one way what is missing: by a mask, a colour, transparent pixels or dead pixels",
             id="inpaint.mask-ways",
-            hint=Hint.add(find="dead-pixels"),
+            hint=Hint.add(mask="MASK"),
         )
     if colour is not None:
         rgb = masks.parse_colour(colour)

@@ -156,8 +156,8 @@ def resolve_prior(
     images, source = resolve_reference(model, reference, purpose=purpose, range=range)
     chosen = kind or "mixture"
     log_note(
-        "a {kind} prior is fitted to {images} of {source} for this call only; fit_prior stores one in the "
-        "model",
+        "a {kind} prior is fitted to {images} of {source} for this call only: fit one before to keep it in "
+        "the model",
         id="prior.fitted-once",
         kind=chosen,
         images=format_count(len(images), "image"),

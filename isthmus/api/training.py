@@ -393,7 +393,7 @@ def _fit_prior(model: Autoencoder, images: ImageSet, progress: Progress | None) 
             stop=stop,
         )
     log_note(
-        "a {kind} prior for new images was fitted in {seconds:.0f} s; fit_prior fits a longer one",
+        "a {kind} prior for new images was fitted in {seconds:.0f} s; a longer one can be fitted afterwards",
         id="training.prior",
         kind=prior.kind,
         seconds=model.attachments[f"prior/{prior.kind}"].facts["fit_seconds"],

@@ -104,7 +104,7 @@ def to_channels(image: Pixels, channels: int) -> Pixels:
         return np.repeat(image, 3, axis=-1)
     if image.dtype == np.float32:
         red, green, blue = (image[..., channel : channel + 1] for channel in range(3))
-        # Differences of (finite) samples, because a rounded weighed sum is not exact where channels are equal.
+        # Differences (of finite samples), because a rounded weighed sum is not exact where they are zero.
         return np.asarray(green + np.float32(0.299) * (red - green) + np.float32(0.114) * (blue - green))
     weighed: Pixels = image.astype(np.uint32) @ np.array([[299], [587], [114]], dtype=np.uint32)
     return np.asarray((weighed + 500) // 1000, dtype=image.dtype)

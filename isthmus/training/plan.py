@@ -255,13 +255,13 @@ def with_minutes(
     epochs = float(f"{steps * plan.batch / len(data.train):.3g}")
     text = format_count(plan.minutes, "minute") + ("" if config.minutes is not None else " (minutes, epochs)")
     note = Message(
-        "{length} {verb} about {steps} at {milliseconds:.3g} ms, {epochs}; the real "
+        "{length} {verb} about {steps} at {milliseconds:,g} ms, {epochs}; the real "
         "number depends on how long each step takes",
         id="choice.minutes",
         length=text,
         verb=choose_word(plan.minutes, "is", "are"),
         steps=format_count(steps, "step"),
-        milliseconds=1000 * step_seconds,
+        milliseconds=float(f"{1000 * step_seconds:.3g}"),
         epochs=format_count(epochs, "epoch"),
     )
     timed = replace(plan.with_notes(note), step_seconds=step_seconds)
