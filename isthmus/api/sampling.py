@@ -106,7 +106,8 @@ def generate(
         strength: with `like`, how far variations go: 0 repeats the image, but for detail that a
             `generative` model draws again; 1 forgets it; by default 0.4.
         label: only images of this class.
-        size: of the images, where the code is a grid and the prior draws grids of any size.
+        size: of the images. They are drawn so where the code is a grid and the prior draws grids of any
+            size; images of a vector code are resized.
         temperature: factor on the prior's noise: below 1 more usual images, above 1 more unusual ones.
         guidance: how much the class, or the part of the prior, is pronounced: above 1 images are more typical
             of it and vary less; for attention priors, and for the flow of a `generative` model.
