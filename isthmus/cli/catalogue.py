@@ -42,8 +42,7 @@ def recipes_command(console: Console, name: str | None, toml: bool) -> None:
         console.result(result.toml.rstrip())
         return
     show(console, result)
-    key, value = result.settings[1].key, result.settings[1].value
-    console.suggest(f"change one: isthmus train DATA --recipe {name} --set {key}={value}")
+    console.suggest(f"change one: isthmus train DATA --recipe {name} --set optimiser.rate=3e-4")
 
 
 def _suggest(console: Console, _result: ShippedModels, options: Mapping[str, Any]) -> None:
