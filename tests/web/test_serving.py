@@ -135,7 +135,7 @@ def test_the_demo_ends_with_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     served: list[tuple[Any, dict[str, Any]]] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("isthmus.api.demonstration.RECIPE", "dense")
-    monkeypatch.setattr("isthmus.web.serving.serve", lambda model, **options: served.append((model, options)))
+    monkeypatch.setattr("isthmus.cli.demo.serve", lambda model, **options: served.append((model, options)))
     assert main(["demo", "--serve", "--minutes", "0.02", "-o", "shown", "--quiet"]) == 0
     ((model, options),) = served
     assert Path(model).exists()
