@@ -82,7 +82,7 @@ def test_a_colour_is_found_in_a_range(scratched: np.ndarray) -> None:
 def test_what_is_missing_is_said_in_one_way_and_a_single_file_fails_loudly() -> None:
     with pytest.raises(UsageError, match="exactly one") as caught:
         isthmus.inpaint_files("scratch.png", out="x.png")
-    assert "find='dead-pixels'" in str(caught.value.hint)
+    assert "mask=MASK" in str(caught.value.hint)
     with pytest.raises(UsageError, match="tolerance"):
         isthmus.inpaint_files("scratch.png", out="x.png", mask_colour="#ffffff", tolerance=-1)
     with pytest.raises(DataError, match="no transparency"):

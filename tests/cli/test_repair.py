@@ -164,8 +164,8 @@ def test_an_image_without_dead_pixels_is_written_as_it_is(here: Path, document: 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["inpaint", "a.png", "-o", "b.png"], 2, "give exactly one"),
-        (["inpaint", "a.png", "-o", "b.png", "--mask-alpha", "--find", "dead-pixels"], 2, "give exactly one"),
+        (["inpaint", "a.png", "-o", "b.png"], 2, "exactly one way"),
+        (["inpaint", "a.png", "-o", "b.png", "--mask-alpha", "--find", "dead-pixels"], 2, "exactly one way"),
         (["inpaint", "a.png", "-o", "b.png", "--mask-colour", "mauve"], 2, "not a colour"),
         (["inpaint", "a.png", "-o", "b.png", "--mask", "none.png", *INPAINT], 1, "no such file"),
         (["inpaint", "a.png", "-o", "b.png", "--mask", "small.png", *INPAINT], 1, "must be of one size"),

@@ -46,7 +46,7 @@ def test_outputs_and_gradients_are_those_of_pytorch(
 
 def test_gradients_of_gradients_and_of_single_images() -> None:
     layer = layer_of("one")
-    x = torch.randn(2, 6, 4, 4, requires_grad=True)
+    x = torch.randn(2, 6, 4, 4, dtype=torch.float64, requires_grad=True)
 
     def roughness(values: Tensor, make: nn.Module | None) -> Tensor:
         made = plain(layer, values) if make is None else make(values)
@@ -80,5 +80,5 @@ def test_in_bfloat16_the_error_is_that_of_its_numbers(kind: str) -> None:
 
 
 def test_exports_hold_an_ordinary_convolution() -> None:
-    exported = torch.export.export(layer_of("one").eval(), (torch.randn(1, 6, 8, 8),), strict=False)
+    exported = torch.export.export(layer_of("one").float().eval(), (torch.randn(1, 6, 8, 8),), strict=False)
     assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
