@@ -245,7 +245,8 @@ class ScoresOfKinds(NormalRows):
         self.pictures = [picture(0)] * 200
         self.seeds: set[int] = set()
         random = np.random.default_rng(3)
-        self.clean = {kind: random.normal(0, 1, 200) for kind in ("neighbour", "density", "reconstruction")}
+        kinds: tuple[Kind, ...] = ("neighbour", "density", "reconstruction")
+        self.clean = {kind: random.normal(0, 1, 200) for kind in kinds}
         self.clean["density"][::50] = tail
 
     def expect(self, scores: Sequence[tuple[Kind, int]]) -> None:
@@ -276,7 +277,7 @@ def test_strong_scores_are_averaged_unless_one_alone_finds_clearly_more(
     """The areas under the curve are near one in each case; the tail of good pictures decides."""
     rows = ScoresOfKinds(tail)
     plan = make_plan([str(i) for i in range(200)], seed=0)
-    candidates = [Candidate(kind, 0) for kind in rows.clean]  # type: ignore[arg-type]
+    candidates = [Candidate(kind, 0) for kind in rows.clean]
     parts, table = choose_parts(rows, candidates, plan, false_alarms=0.01, seed=0)
     assert min(table["neighbour"], table["density"]) > 0.9 > table["reconstruction"]
     assert [part.kind for part in parts] == kinds
